@@ -1,0 +1,43 @@
+/** Every code that Shunt reports, in errors, dead letters, results and HTTP answers. Documented in docs/errors.md. */
+export const errorCodes = [
+  'SHUNT_CONFIG_INVALID',
+  'SHUNT_POLICY_INVALID',
+  'SHUNT_POLICY_MISSING',
+  'SHUNT_REGISTRY_UNAVAILABLE',
+  'SHUNT_EVENT_UNDECODABLE',
+  'SHUNT_EVENT_INVALID',
+  'SHUNT_EVENT_TOO_LARGE',
+  'SHUNT_STEP_ID_CONFLICT',
+  'SHUNT_TENANT_UNKNOWN',
+  'SHUNT_POISON',
+  'SHUNT_HANDLER_FAILED',
+  'SHUNT_OFFSETS_LOST',
+  'SHUNT_TOPICS_NOT_APPLIED',
+  'SHUNT_METADATA_UNKNOWN',
+  'SHUNT_PROGRESS_TOO_LARGE',
+  'SHUNT_BACKEND_UNAVAILABLE',
+  'SHUNT_BACKEND_TIMEOUT',
+  'SHUNT_BACKEND_REFUSED',
+  'SHUNT_CONSTRAINT_VIOLATED',
+  'SHUNT_AWAIT_TIMEOUT',
+  'SHUNT_SETUP_FAILED',
+] as const
+export type ErrorCode = (typeof errorCodes)[number]
+
+/** An error with a code that a program can act on and a message that names the remedy. */
+export class ShuntError extends Error {
+  readonly code: ErrorCode
+  /** True when the same call may succeed later without anything being changed. */
+  readonly retryable: boolean
+  constructor(code: ErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'ShuntError'
+    this.code = code
+    this.retryable = options.retryable ?? false
+  }
+}
+
+/** True for an error that says itself that a later try may succeed. Never throws. */
+export function isRetryable(error: unknown): boolean {
+  return error instanceof ShuntError && error.retryable
+}

@@ -1,0 +1,171 @@
+import { z } from 'zod'
+
+/** The form of policy.yaml. Unknown keys are errors; units are in the names. */
+
+const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'lower-case letters, digits, . _ -, at most 63')
+const envName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]*$/, 'name of an environment variable, such as OPENAI_API_KEY (never the key itself)')
+const region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
+const tag = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/)
+const ppm = z.number().int().min(0).max(1_000_000)
+const durationMs = z.number().int().min(0)
+const microUsd = z.number().int().min(0)
+
+export const stepKinds = [
+  'unknown',
+  'classification',
+  'extraction',
+  'summarization',
+  'content_filter',
+  'routing',
+  'tool_call',
+  'reasoning',
+  'generation',
+] as const
+
+/** Prices in micro-USD per million tokens: 1 USD per million tokens is 1_000_000. */
+const price = z.strictObject({ inputMicroUsdPerMTok: microUsd, outputMicroUsdPerMTok: microUsd })
+
+const model = z.strictObject({
+  id,
+  tier: z.enum(['oss', 'frontier']),
+  /** Name that the backend or provider knows it by. @default id */
+  name: z.string().min(1).optional(),
+  contextTokens: z.number().int().min(256),
+  /** Most tokens of an answer; a step that asks for none gets this. */
+  maxOutputTokens: z.number().int().min(1),
+  price,
+  /** Factor on the token estimate, so that a bound is one, in ppm. @default 1_150_000 */
+  tokenMarginPpm: z.number().int().min(1_000_000).default(1_150_000),
+  /** Whether it can be offered tools. @default true */
+  tools: z.boolean().default(true),
+})
+
+/** An OpenAI-compatible server of an open model: vLLM, SGLang, llama.cpp, Ollama, the embedded one. */
+const backend = z.strictObject({
+  id,
+  model: id,
+  baseUrl: z.url(),
+  /** Environment variable that replaces baseUrl where it is set. */
+  baseUrlEnv: envName.optional(),
+  apiKeyEnv: envName.optional(),
+  region,
+  complianceTags: z.array(tag).default([]),
+  /** Calls in flight, over one replica of the pool. @default 8 */
+  maxInFlight: z.number().int().min(1).default(8),
+})
+
+/** A paid API. `stand_in` answers by itself, says so, and is used where no key is set. */
+const provider = z.strictObject({
+  id,
+  api: z.enum(['openai', 'anthropic', 'stand_in']),
+  models: z.array(id).min(1),
+  baseUrl: z.url().optional(),
+  baseUrlEnv: envName.optional(),
+  apiKeyEnv: envName.optional(),
+  /** Answer with the stand-in when apiKeyEnv is not set, instead of refusing to start. @default false */
+  standInWithoutKey: z.boolean().default(false),
+  region,
+  complianceTags: z.array(tag).default([]),
+  maxInFlight: z.number().int().min(1).default(16),
+  limits: z
+    .strictObject({
+      requestsPerMinute: z.number().int().min(1).optional(),
+      inputTokensPerMinute: z.number().int().min(1).optional(),
+      outputTokensPerMinute: z.number().int().min(1).optional(),
+    })
+    .default({}),
+})
+
+/** A tenant's floor: a step can only tighten it. */
+const tenant = z.strictObject({
+  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  /** null: any region. */
+  allowedRegions: z.array(region).nullable().default(null),
+  requiredTags: z.array(tag).default([]),
+  frontierAllowed: z.boolean().default(true),
+  taskBudgetMicroUsd: microUsd.nullable().default(null),
+  dayBudgetMicroUsd: microUsd.nullable().default(null),
+  /** Steps of this tenant come from this topic alone, and this topic takes no other tenant's. */
+  ingressTopic: z.string().min(1).optional(),
+  resultsTopic: z.string().min(1).optional(),
+})
+
+/** All conditions that are named must hold. */
+const when = z.strictObject({
+  kind: z.array(z.enum(stepKinds)).min(1).optional(),
+  tenant: z.array(z.string()).min(1).optional(),
+  priority: z
+    .array(z.enum(['interactive', 'batch']))
+    .min(1)
+    .optional(),
+  requestedModel: z.array(z.string()).min(1).optional(),
+  toolAmbiguityAtLeastPpm: ppm.optional(),
+  traceTroubleAtLeastPpm: ppm.optional(),
+  priorFailuresAtLeast: z.number().int().min(1).optional(),
+  toolCountAtLeast: z.number().int().min(1).optional(),
+})
+
+const rule = z.strictObject({
+  name: z.string().min(1).max(64),
+  when,
+  /** The tier, or refuse; `model` narrows the tier to one of its models. */
+  choose: z.strictObject({ tier: z.enum(['oss', 'frontier', 'refuse']), model: id.optional() }),
+})
+
+export const policySchema = z.strictObject({
+  version: z.literal(1),
+  /** Air-gapped: frontier models are removed from every decision. */
+  airGapped: z.boolean().default(false),
+  models: z.array(model).min(1),
+  backends: z.array(backend).min(1),
+  providers: z.array(provider).default([]),
+  tenants: z.array(tenant).min(1),
+  /** The first rule that matches decides, among what the constraints left. */
+  rules: z.array(rule).default([]),
+  threshold: z
+    .strictObject({
+      /** A step whose P(OSS right) is below goes to the frontier. */
+      pSuccessPpm: ppm.default(500_000),
+      /** Added for a failed attempt of this very step. */
+      priorFailurePpm: ppm.default(300_000),
+      /** Added at full trouble in the trace, in proportion below. */
+      traceTroublePpm: ppm.default(250_000),
+      /** Added at full tool ambiguity, in proportion below. */
+      toolAmbiguityPpm: ppm.default(250_000),
+    })
+    .prefault({}),
+  request: z
+    .strictObject({
+      /** Fields outside the allow-list: refuse the step, or strip them. @default refuse */
+      unsupportedFields: z.enum(['refuse', 'strip']).default('refuse'),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      /** Decisions a step may have in all. @default 3 */
+      maxAttempts: z.number().int().min(1).max(10).default(3),
+      /** Time a step without a deadline may take. @default 10 minutes */
+      defaultDeadlineMs: durationMs.default(600_000),
+      /** How long the first record of a (tenantId, stepId) wins. @default 24 hours */
+      dedupeWindowMs: durationMs.default(86_400_000),
+      /** How long a step waits for a model whose backends are all ejected, before another decision. @default 15 s */
+      backendWaitMs: durationMs.default(15_000),
+    })
+    .prefault({}),
+  lanes: z
+    .strictObject({
+      /** Share of a stage's capacity that batch steps may always use, even beside interactive ones. @default 0.2 */
+      batchSharePpm: ppm.min(10_000).max(990_000).default(200_000),
+    })
+    .prefault({}),
+})
+
+/** A policy with its defaults filled in. */
+export type Policy = z.output<typeof policySchema>
+export type PolicyModel = Policy['models'][number]
+export type PolicyBackend = Policy['backends'][number]
+export type PolicyProvider = Policy['providers'][number]
+export type PolicyTenant = Policy['tenants'][number]
+export type PolicyRule = Policy['rules'][number]
