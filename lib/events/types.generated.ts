@@ -268,6 +268,8 @@ export interface OutcomeRecord {
   stepId: string
   taskId: string
   tenantId: string
+  /** Where the step's own record lies; tells a lane that is rebuilt what is done. */
+  origin: StepOrigin | null
   status: StepStatus
   code: string | null
   attempts: number
