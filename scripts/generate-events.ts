@@ -53,7 +53,12 @@ function parenthesised(type: string): string {
   return type.includes('|') ? `(${type})` : type
 }
 
-for (const name of schemaNames) typeOf(readSchema(name))
+const eventTypes = schemaNames.map(
+  (name) => `  ${name.includes('-') ? `'${name}'` : name}: ${typeOf(readSchema(name))}\n`,
+)
+blocks.push(
+  `/** The interface of each schema, by the name of its file. */\nexport interface EventTypes {\n${eventTypes.join('')}}\n`,
+)
 const text = `// From schemas/*.avsc by scripts/generate-events.ts. Do not edit.\n\n${blocks.join('\n')}`
 
 if (process.argv.includes('--check')) {

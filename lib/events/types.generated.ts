@@ -336,3 +336,21 @@ export interface PolicyRecord {
   parts: number
   content: Buffer
 }
+
+/** The interface of each schema, by the name of its file. */
+export interface EventTypes {
+  step: AgentStep
+  attempt: Attempt
+  decision: Decision
+  'routed-step': RoutedStep
+  'step-result': StepResult
+  'audit-record': AuditRecord
+  'decision-record': DecisionRecord
+  'attempt-record': AttemptRecord
+  'outcome-record': OutcomeRecord
+  'duplicate-record': DuplicateRecord
+  'lane-reset-record': LaneResetRecord
+  'step-feedback': StepFeedback
+  'control-order': ControlOrder
+  'policy-record': PolicyRecord
+}

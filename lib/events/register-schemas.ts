@@ -1,0 +1,30 @@
+import { schemaText } from './avro-type.ts'
+import type { Registry } from './registry.ts'
+import { subjectsIn } from './subjects.ts'
+
+export interface RegisteredSchemas {
+  /** Subjects that got a schema or a new version of theirs. */
+  added: string[]
+  /** Subjects that had this release's schema already. */
+  present: string[]
+}
+
+/**
+ * Registers every schema of this release under FULL_TRANSITIVE. Idempotent, and safe to run at several places at once.
+ * Throws SHUNT_SETUP_FAILED with the registry's reason where a schema does not fit its predecessors (those before it
+ * stay registered: they fit), SHUNT_REGISTRY_UNAVAILABLE (retryable).
+ */
+export async function registerSchemas(registry: Registry, namespace: string): Promise<RegisteredSchemas> {
+  const registered: RegisteredSchemas = { added: [], present: [] }
+  for (const { subject, name } of subjectsIn(namespace)) {
+    const schema = schemaText(name)
+    // Before the first version, so that there is no moment in which anything goes.
+    await registry.requireFullTransitive(subject)
+    if ((await registry.idOf(subject, schema)) !== undefined) registered.present.push(subject)
+    else {
+      await registry.register(subject, schema)
+      registered.added.push(subject)
+    }
+  }
+  return registered
+}

@@ -1,0 +1,119 @@
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
+import avsc from 'avsc'
+import { ShuntError } from '#lib/errors'
+
+const requestTimeoutMs = 5_000
+/** Look-ups of many unknown ids queue here instead of flooding the registry. */
+const maxSockets = 4
+
+/** What Shunt asks of a schema registry with the Confluent API. Throws SHUNT_REGISTRY_UNAVAILABLE, retryable. */
+export interface Registry {
+  /** The writer's schema; undefined where no schema has the id, a string that says why where it is not Avro. */
+  schemaById(id: number): Promise<avsc.Type | string | undefined>
+  /** The id of exactly this schema text under the subject, or undefined. */
+  idOf(subject: string, schema: string): Promise<number | undefined>
+  /** Throws SHUNT_SETUP_FAILED with the registry's reason where the schema does not fit its predecessors. */
+  register(subject: string, schema: string): Promise<number>
+  /** Puts the subject, which need not exist yet, under FULL_TRANSITIVE. */
+  requireFullTransitive(subject: string): Promise<void>
+}
+
+export function createRegistry(registryUrl: string): Registry {
+  const { host, auth } = splitCredentials(registryUrl)
+  const client = new SchemaRegistry({
+    host,
+    ...(auth && { auth }),
+    clientId: 'shunt',
+    agent: new (host.startsWith('https:') ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets }),
+    retry: { retries: 2 },
+    // The client sets no time-out of its own, and a registry that accepts and never answers would hold a lane for ever.
+    middlewares: [() => ({ prepareRequest: async (next) => (await next()).enhance({ timeout: requestTimeoutMs }) })],
+  })
+  const unavailable = (cause: unknown): ShuntError =>
+    new ShuntError(
+      'SHUNT_REGISTRY_UNAVAILABLE',
+      `schema registry ${host}: ${reasonOf(cause)}; check SCHEMA_REGISTRY_URL and that the registry runs`,
+      { retryable: true, cause },
+    )
+
+  return {
+    async schemaById(id) {
+      try {
+        const schema = await client.getSchema(id)
+        return avsc.Type.isType(schema) ? (schema as unknown as avsc.Type) : 'it is not an Avro schema'
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined
+        if (statusOf(error) !== undefined) throw unavailable(error)
+        return `it cannot be read: ${reasonOf(error)}`
+      }
+    },
+
+    async idOf(subject, schema) {
+      try {
+        return await client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
+      } catch (error) {
+        // The client turns a 404 into an error of this name and leaves every other status on the error.
+        if (statusOf(error) === undefined && error instanceof Error && error.name === 'ConfluentSchemaRegistryError')
+          return undefined
+        throw unavailable(error)
+      }
+    },
+
+    async register(subject, schema) {
+      try {
+        const options = { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE }
+        return (await client.register({ type: SchemaType.AVRO, schema }, options)).id
+      } catch (error) {
+        const status = statusOf(error)
+        if (status !== 409 && status !== 422) throw unavailable(error)
+        throw new ShuntError(
+          'SHUNT_SETUP_FAILED',
+          `${subject}: the registry refuses the schema: ${reasonOf(error)}. Give each new field a default, remove or rename none, and put null first in unions`,
+          { cause: error },
+        )
+      }
+    },
+
+    async requireFullTransitive(subject) {
+      let response: Response
+      try {
+        response = await fetch(`${host}/config/${encodeURIComponent(subject)}`, {
+          method: 'PUT',
+          headers: {
+            'content-type': 'application/vnd.schemaregistry.v1+json',
+            ...(auth && { authorization: `Basic ${btoa(`${auth.username}:${auth.password}`)}` }),
+          },
+          body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
+          signal: AbortSignal.timeout(requestTimeoutMs),
+        })
+      } catch (error) {
+        throw unavailable(error)
+      }
+      const text = await response.text()
+      if (!response.ok) throw unavailable(new Error(`PUT /config/${subject} gave ${response.status}: ${text}`))
+    },
+  }
+}
+
+/** A URL may carry `user:password@`, which neither fetch nor the client's `host` takes. */
+function splitCredentials(registryUrl: string): { host: string; auth?: { username: string; password: string } } {
+  const url = new URL(registryUrl)
+  const auth = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+  url.username = ''
+  url.password = ''
+  const host = url.href.replace(/\/+$/, '')
+  return auth.username === '' ? { host } : { host, auth }
+}
+
+/** HTTP status of the client's error; a network error has 400 there. */
+function statusOf(error: unknown): number | undefined {
+  const status = (error as { status?: unknown } | null)?.status
+  return typeof status === 'number' ? status : undefined
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message
+}
