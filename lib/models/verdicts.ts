@@ -1,0 +1,47 @@
+/** What is known of a verdict: whether to try again, and what to tell a person. */
+export interface VerdictInfo {
+  /** True when the same call to the same model may succeed a little later; false: only another decision helps. */
+  transient: boolean
+  /** One sentence for docs/verdicts.md. */
+  meaning: string
+}
+
+/**
+ * The closed list of what an attempt can end in; `Attempt.verdict` holds one of the keys. First come verdicts on an
+ * answer that arrived (lib/models/verify-answer.ts), then those on a call that brought none.
+ */
+export const verdicts = {
+  ok: { transient: false, meaning: 'The answer passed every check and is the result.' },
+  truncated: { transient: false, meaning: 'The answer was cut at the output-token limit (finish_reason length).' },
+  empty: { transient: false, meaning: 'The answer has neither text nor a tool call.' },
+  content_filtered: { transient: false, meaning: 'The backend withheld the answer (finish_reason content_filter).' },
+  refused: { transient: false, meaning: 'The model declined to answer (message.refusal).' },
+  unknown_tool: { transient: false, meaning: 'A tool was called that the request does not offer.' },
+  tool_expected: {
+    transient: false,
+    meaning: 'The request demands a tool call, or a certain one (tool_choice), and the answer has none such.',
+  },
+  tool_unexpected: { transient: false, meaning: 'A tool was called although tool_choice is none.' },
+  arguments_malformed: { transient: false, meaning: "A tool call's arguments are not a JSON object." },
+  format_mismatch: {
+    transient: false,
+    meaning: 'JSON was asked for (response_format) and the answer is not a JSON object.',
+  },
+  response_malformed: { transient: true, meaning: 'The backend answered with something that is no chat completion.' },
+  backend_unavailable: {
+    transient: true,
+    meaning: 'The backend could not be reached, broke the connection, or answered with a server error.',
+  },
+  backend_overloaded: { transient: true, meaning: 'The backend has no free slot (429, or 503 with Retry-After).' },
+  backend_timeout: { transient: true, meaning: 'The backend did not answer in the time that the step had left.' },
+  backend_refused: { transient: false, meaning: 'The backend rejected the request itself (a 4xx other than 429).' },
+  context_exceeded: { transient: false, meaning: "Prompt and answer do not fit into the model's context." },
+} as const satisfies Record<string, VerdictInfo>
+
+export type Verdict = keyof typeof verdicts
+export const verdictCodes = Object.keys(verdicts) as Verdict[]
+
+/** True when another call to the same model is worth making. */
+export function isTransientVerdict(verdict: Verdict): boolean {
+  return verdicts[verdict].transient
+}
