@@ -26,7 +26,7 @@ export interface Codec {
    * Throws SHUNT_EVENT_UNDECODABLE for bytes that will never be a value of the schema, and SHUNT_REGISTRY_UNAVAILABLE
    * (retryable) where the registry could not be asked. A value of an older or newer schema comes out as one of ours.
    */
-  decode<N extends EventName>(name: N, bytes: Buffer): Promise<EventTypes[N]>
+  decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]>
 }
 
 export interface CodecOptions {
@@ -122,10 +122,10 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
       }
     },
 
-    async decode<N extends EventName>(name: N, bytes: Buffer): Promise<EventTypes[N]> {
+    async decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]> {
       const channel = channelOf(name)
-      if (bytes.length <= headerBytes)
-        throw undecodable(`expected ${channel.fullName}, got ${bytes.length} bytes, too few for any`)
+      if (bytes === null || bytes.length <= headerBytes)
+        throw undecodable(`expected ${channel.fullName}, got ${bytes ? `${bytes.length} bytes` : 'no value'}`)
       if (bytes[0] !== magicByte)
         throw undecodable(
           `expected ${channel.fullName} in Confluent's framing, whose first byte is 0x00; got 0x${bytes.toString('hex', 0, 1)}`,
