@@ -12,7 +12,7 @@ interface JsonForm<N extends EventName> {
 }
 
 /**
- * The plain JSON form of a schema's values: the fields of the record by name, null or absent for the default, enums by
+ * The plain JSON form of a schema's values: the fields of the record by name, the default where one is absent, enums by
  * symbol, no type tags on unions. Unknown fields are errors: a constraint that is misspelt must not open a door.
  * `custom` reads the fields of the outermost record that it names.
  */
@@ -87,9 +87,9 @@ function recordOf(fields: readonly Field[], readOf: (field: Field) => Read): Rea
     const record: Record<string, unknown> = {}
     for (const { field, read } of reads.values()) {
       const given = value[field.name]
-      const absent = given === undefined || (given === null && field.default !== undefined)
-      if (absent && field.default === undefined) throw invalid(at(field.name), 'is missing')
-      record[field.name] = absent ? structuredClone(field.default) : read(given, at(field.name))
+      if (given !== undefined) record[field.name] = read(given, at(field.name))
+      else if (field.default !== undefined) record[field.name] = structuredClone(field.default)
+      else throw invalid(at(field.name), 'is missing')
     }
     return record
   }

@@ -5,7 +5,7 @@ export const maxIdBytes = 256
 /** All of ASCII that prints, but no blank: nearly every id there is, and the quick way. */
 const plainId = /^[!-~]{1,64}$/
 /** Without control, format (bidirectional overrides), unassigned and private characters, or a broken UTF-8 sequence. */
-const printable = /^(?![\s])[^\p{C}\p{Zl}\p{Zp}�]+(?<!\s)$/u
+const printable = /^(?!\s)[^\p{C}\p{Zl}\p{Zp}\u{FFFD}]+(?<!\s)$/u
 /** As in the policy. */
 const tenantForm = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 

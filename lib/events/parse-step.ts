@@ -4,7 +4,7 @@ import type { Codec } from './codec.ts'
 import { isObject, jsonFormOf } from './from-json.ts'
 import { readableIds } from './ids.ts'
 import { parseJson } from './parse-json.ts'
-import { StepParseError } from './step-error.ts'
+import { StepParseError, type StepIds } from './step-error.ts'
 import { maxStepBytes } from './topics.ts'
 import type { AgentStep, StepFeedback } from './types.generated.ts'
 
@@ -49,7 +49,7 @@ export function stepFromJson(value: unknown): AgentStep {
 /** As parseStep, of a caller's verdict on an answer. */
 export async function parseFeedback(record: Value, codec: Pick<Codec, 'decode'>): Promise<StepFeedback> {
   if (!isJson(record)) return codec.decode('step-feedback', record.value)
-  const value = parseJson(record.value.toString())
+  const value = parseJson(record.value.toString(), 'the value')
   try {
     return feedbackForm.read(value)
   } catch (error) {
@@ -58,17 +58,22 @@ export async function parseFeedback(record: Value, codec: Pick<Codec, 'decode'>)
 }
 
 async function readStep(record: Value, codec: Pick<Codec, 'decode'>): Promise<AgentStep> {
-  if (isJson(record)) return stepFromJson(parseJson(record.value.toString()))
+  if (isJson(record)) return stepFromJson(parseJson(record.value.toString(), 'the value'))
   return codec.decode('step', record.value)
 }
 
-async function idsOf(record: Value, codec: Pick<Codec, 'decode'>): Promise<StepParseError['ids']> {
+async function idsOf(record: Value, codec: Pick<Codec, 'decode'>): Promise<StepIds | undefined> {
   try {
     return readableIds(await readStep(record, codec))
   } catch (error) {
     if (error instanceof ShuntError && error.retryable) throw error
-    return error instanceof StepParseError ? error.ids : undefined
+    return stepIdsOf(error)
   }
+}
+
+/** Who a rejected step belongs to, where its error could tell. */
+export function stepIdsOf(error: unknown): StepIds | undefined {
+  return error instanceof StepParseError ? error.ids : undefined
 }
 
 function isJson(record: Value): record is Value & { value: Buffer } {
@@ -78,9 +83,6 @@ function isJson(record: Value): record is Value & { value: Buffer } {
   return /^application\/json\s*(;|$)/.test(contentType)
 }
 
-/** A RangeError is the stack's end, in a request nested thousands deep. */
-function rejected(error: unknown, value: unknown): StepParseError {
-  const known = error instanceof ShuntError
-  const message = known ? error.message : 'the value is nested too deeply'
-  return new StepParseError(known ? error.code : 'SHUNT_EVENT_INVALID', message, readableIds(value), error)
+function rejected(error: unknown, value: unknown): unknown {
+  return error instanceof ShuntError ? new StepParseError(error.code, error.message, readableIds(value), error) : error
 }
