@@ -1,0 +1,173 @@
+import type { Logger } from 'pino'
+import { ShuntError } from '#lib/errors'
+import type { Codec } from '#lib/events/codec'
+import { inNamespace } from '#lib/events/topics'
+import type { StepResult } from '#lib/events/types.generated'
+import type { KafkaFactory } from '#lib/stream/kafka'
+import { createTail } from '#lib/stream/tail'
+import type { InboundRecord } from '#lib/stream/types'
+import { createPublisher, type PublisherOptions, type PublishOptions } from './publisher.ts'
+import { completeStep, type StepInput } from './step-input.ts'
+import { createWaits, type RecordPlace, type StepKey, type WaitOptions, type WaitsOptions } from './waits.ts'
+
+export interface ClientDeps {
+  kafka: KafkaFactory
+  codec: Codec
+  log: Logger
+}
+
+export interface ClientOptions extends PublisherOptions, WaitsOptions {
+  /** false: for publishers that wait for nothing; `awaitResult` then throws. @default true */
+  results?: boolean
+}
+
+export interface Client {
+  /**
+   * Resolves with the record's place once the broker has it. Waits while too much is unacknowledged.
+   * Throws SHUNT_EVENT_INVALID, SHUNT_EVENT_TOO_LARGE, SHUNT_TOPICS_NOT_APPLIED, SHUNT_KAFKA_UNAVAILABLE (retryable:
+   * the step may be there all the same, and publishing it again is safe).
+   */
+  publish(step: StepInput, options?: PublishOptions): Promise<RecordPlace>
+  /**
+   * Publishes as many as there is room for at a time, pulling from `steps` no faster. `onPublished` and `onFailed` are
+   * called once a step. Throws only what `steps` throws, or the signal's reason.
+   */
+  publishAll(
+    steps: Iterable<StepInput> | AsyncIterable<StepInput>,
+    options: PublishOptions & {
+      onPublished?: (step: StepInput, place: RecordPlace) => void
+      onFailed?: (step: StepInput, error: unknown) => void
+    },
+  ): Promise<void>
+  /**
+   * The step's one terminal result, whatever its status. Knows of results since the client started: one of before comes
+   * from `readResults`. Throws SHUNT_AWAIT_TIMEOUT, or the signal's reason.
+   */
+  awaitResult(key: StepKey, options?: WaitOptions): Promise<StepResult>
+  /** Publishes and awaits. */
+  ask(step: StepInput, options?: PublishOptions & WaitOptions): Promise<StepResult>
+  /** Calls `listener` for every result of any step; returns how to stop that. */
+  onResult(listener: (result: StepResult, place: RecordPlace) => void): () => void
+  /** Sends what is queued, fails what still waits, and disconnects. */
+  close(): Promise<void>
+}
+
+/**
+ * Publishes steps and awaits their results. ONE client a process is enough, and the idea: its single consumer of
+ * agent.results serves any number of waits. That consumer has its position before this resolves, so that no result of a
+ * step that is published later can be missed.
+ * Throws SHUNT_KAFKA_UNAVAILABLE (retryable) or SHUNT_TOPICS_NOT_APPLIED.
+ */
+export async function createClient(deps: ClientDeps, options: ClientOptions): Promise<Client> {
+  const { codec, log } = deps
+  const follows = options.results ?? true
+  const waits = createWaits(options)
+  const publisher = createPublisher(deps, options)
+  const listeners = new Set<(result: StepResult, place: RecordPlace) => void>()
+
+  async function receive(record: InboundRecord): Promise<void> {
+    if (record.value === null) return
+    let result: StepResult
+    try {
+      result = await codec.decode('step-result', record.value)
+    } catch (err) {
+      log.warn({ err, partition: record.partition, offset: record.offset }, 'a result cannot be read')
+      return
+    }
+    waits.offer(result)
+    const place = { topic: record.topic, partition: record.partition, offset: record.offset }
+    for (const listener of listeners) listener(result, place)
+  }
+
+  const tail = follows
+    ? createTail(deps, { topics: [inNamespace(options.namespace, 'agent.results')], from: 'end', onRecord: receive })
+    : undefined
+  try {
+    await Promise.all([tail?.caughtUp, publisher.connect()])
+  } catch (error) {
+    await Promise.allSettled([tail?.stop(), publisher.close()])
+    throw error
+  }
+
+  async function enqueue(input: StepInput, options: PublishOptions): Promise<{ acknowledged: Promise<RecordPlace> }> {
+    const step = completeStep(input)
+    if (follows) waits.publishing(step)
+    try {
+      const { acknowledged } = await publisher.enqueue(step, options)
+      return {
+        acknowledged: acknowledged.then(
+          (place) => {
+            waits.published(step, place.offset < 0 ? undefined : place)
+            return place
+          },
+          (error: unknown) => {
+            waits.published(step, undefined)
+            throw error
+          },
+        ),
+      }
+    } catch (error) {
+      waits.published(step, undefined)
+      throw error
+    }
+  }
+
+  const client: Client = {
+    async publish(step, options = {}) {
+      const { acknowledged } = await enqueue(step, options)
+      return acknowledged
+    },
+
+    async publishAll(steps, { onPublished, onFailed, ...options }) {
+      const open = new Set<Promise<void>>()
+      for await (const step of steps) {
+        options.signal?.throwIfAborted()
+        const failed = (error: unknown): void => {
+          if (!options.signal?.aborted) onFailed?.(step, error)
+        }
+        try {
+          const { acknowledged } = await enqueue(step, options)
+          const settled = acknowledged
+            .then((place) => onPublished?.(step, place), failed)
+            .finally(() => open.delete(settled))
+          open.add(settled)
+        } catch (error) {
+          failed(error)
+        }
+      }
+      await Promise.all(open)
+      options.signal?.throwIfAborted()
+    },
+
+    async awaitResult(key, options) {
+      if (!follows) throw new ShuntError('SHUNT_CONFIG_INVALID', 'the client was created with results: false')
+      return waits.wait(key, options)
+    },
+
+    async ask(step, options = {}) {
+      const stop = new AbortController()
+      const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal
+      const result = client.awaitResult(step, { ...options, signal })
+      result.catch(() => {})
+      try {
+        await client.publish(step, options)
+      } catch (error) {
+        stop.abort(error)
+      }
+      return result
+    },
+
+    onResult(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+
+    async close() {
+      await publisher.close()
+      waits.close(new ShuntError('SHUNT_AWAIT_TIMEOUT', 'the client was closed before the result came'))
+      listeners.clear()
+      await tail?.stop()
+    },
+  }
+  return client
+}
