@@ -1,0 +1,40 @@
+import Anthropic from '@anthropic-ai/sdk'
+import { fromAnthropicMessage } from './anthropic-answer.ts'
+import { toAnthropicRequest } from './anthropic-request.ts'
+import type { ChatModel } from './chat-model.ts'
+import { toModelCallError } from './model-call-error.ts'
+
+export interface AnthropicChatOptions {
+  apiKey: string
+  /** @default Anthropic's own */
+  baseUrl?: string | undefined
+  /** Time for one call, ms. @default 10 minutes */
+  callTimeoutMs?: number
+}
+
+/** Anthropic's Messages API behind OpenAI's request and answer. */
+export function createAnthropicChat(options: AnthropicChatOptions): ChatModel {
+  const callTimeoutMs = options.callTimeoutMs ?? 600_000
+  const client = new Anthropic({
+    apiKey: options.apiKey,
+    // null: not from the environment, the policy alone says whom a call is billed to.
+    authToken: null,
+    baseURL: options.baseUrl ?? 'https://api.anthropic.com',
+    maxRetries: 0,
+    timeout: callTimeoutMs,
+    // ANTHROPIC_LOG=debug would print prompts.
+    logLevel: 'off',
+  })
+  return {
+    complete: async (request, call) => {
+      const callTimeout = AbortSignal.timeout(callTimeoutMs)
+      const body = toAnthropicRequest(request, call)
+      try {
+        const message = await client.messages.create(body, { signal: AbortSignal.any([call.signal, callTimeout]) })
+        return fromAnthropicMessage(message, Date.now())
+      } catch (error) {
+        throw toModelCallError(error, call.signal, callTimeout)
+      }
+    },
+  }
+}
