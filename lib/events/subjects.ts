@@ -26,3 +26,6 @@ export function subjectsIn(namespace: string): Subject[] {
     ...auditBodyNames.map((name) => ({ subject: `${auditNamespace}.${readSchema(name).name}`, name })),
   ]
 }
+
+/** Every schema that has a subject. */
+export const eventNames: readonly EventName[] = [...new Set(subjectsIn('').map(({ name }) => name))]
