@@ -45,3 +45,16 @@ export class ShuntError extends Error {
 export function isRetryable(error: unknown): boolean {
   return error instanceof ShuntError && error.retryable
 }
+
+/** The code of a Shunt error, else the error's name: for results, dead letters and metrics. Never throws. */
+export function errorCodeOf(error: unknown): string {
+  if (error instanceof ShuntError) return error.code
+  return error instanceof Error ? error.name : 'unknown'
+}
+
+/** What may be told of an error outside: only our own messages are known to hold no prompt text. Never throws. */
+export function messageOf(error: unknown): string {
+  return error instanceof ShuntError
+    ? error.message
+    : 'an unexpected error; the service that wrote this has it in its log'
+}
