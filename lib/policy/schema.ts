@@ -1,15 +1,32 @@
 import { z } from 'zod'
+import type { StepKind } from '#lib/events/types.generated'
 
-/** The form of policy.yaml. Unknown keys are errors; units are in the names. */
+/**
+ * The form of policy.yaml. Unknown keys are errors; units are in the names.
+ *
+ * A default of version 1 never changes: the hash of a policy is taken before defaults are filled in (policy-hash.ts),
+ * so another default would give an old decision another outcome under the same hash. A new default needs version 2.
+ */
 
-const id = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'lower-case letters, digits, . _ -, at most 63')
+const id = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'use lower-case letters, digits, and . _ - after the first, at most 63')
 const envName = z
   .string()
-  .regex(/^[A-Z][A-Z0-9_]*$/, 'name of an environment variable, such as OPENAI_API_KEY (never the key itself)')
-const region = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
-const tag = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,31}$/)
+  .regex(
+    /^[A-Z][A-Z0-9_]{0,63}$/,
+    'give the name of an environment variable, such as OPENAI_API_KEY, never the key itself',
+  )
+const region = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'use lower-case letters, digits and - after the first, at most 32')
+const tag = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_-]{0,31}$/, 'use lower-case letters, digits, and _ - after the first, at most 32')
+const topic = z.string().regex(/^[A-Za-z0-9._-]{1,200}$/, 'use letters, digits, . _ and -, at most 200')
+const url = z.url({ protocol: /^https?$/, error: 'is no URL; write it as http://host:port/v1' })
 const ppm = z.number().int().min(0).max(1_000_000)
-const durationMs = z.number().int().min(0)
+const durationMs = z.number().int().min(0).max(31_536_000_000)
 const microUsd = z.number().int().min(0)
 
 export const stepKinds = [
@@ -22,38 +39,42 @@ export const stepKinds = [
   'tool_call',
   'reasoning',
   'generation',
-] as const
+] as const satisfies readonly StepKind[]
 
 /** Prices in micro-USD per million tokens: 1 USD per million tokens is 1_000_000. */
-const price = z.strictObject({ inputMicroUsdPerMTok: microUsd, outputMicroUsdPerMTok: microUsd })
+const tokenPrice = microUsd.max(1_000_000_000)
+const price = z.strictObject({ inputMicroUsdPerMTok: tokenPrice, outputMicroUsdPerMTok: tokenPrice })
 
 const model = z.strictObject({
   id,
   tier: z.enum(['oss', 'frontier']),
   /** Name that the backend or provider knows it by. @default id */
   name: z.string().min(1).optional(),
-  contextTokens: z.number().int().min(256),
-  /** Most tokens of an answer; a step that asks for none gets this. */
-  maxOutputTokens: z.number().int().min(1),
+  /** Prompt and answer together. */
+  contextTokens: z.number().int().min(256).max(100_000_000),
+  /** Most tokens of an answer; a step that names no maximum gets this, and its bound is reckoned with it. */
+  maxOutputTokens: z.number().int().min(1).max(1_000_000),
   price,
   /** Factor on the token estimate, so that a bound is one, in ppm. @default 1_150_000 */
-  tokenMarginPpm: z.number().int().min(1_000_000).default(1_150_000),
+  tokenMarginPpm: z.number().int().min(1_000_000).max(10_000_000).default(1_150_000),
   /** Whether it can be offered tools. @default true */
   tools: z.boolean().default(true),
 })
+
+/** Where the data goes: a model may be reached in several regions, and each is permitted or not by itself. */
+const place = { region, complianceTags: z.array(tag).default([]) }
 
 /** An OpenAI-compatible server of an open model: vLLM, SGLang, llama.cpp, Ollama, the embedded one. */
 const backend = z.strictObject({
   id,
   model: id,
-  baseUrl: z.url(),
+  baseUrl: url,
   /** Environment variable that replaces baseUrl where it is set. */
   baseUrlEnv: envName.optional(),
   apiKeyEnv: envName.optional(),
-  region,
-  complianceTags: z.array(tag).default([]),
+  ...place,
   /** Calls in flight, over one replica of the pool. @default 8 */
-  maxInFlight: z.number().int().min(1).default(8),
+  maxInFlight: z.number().int().min(1).max(10_000).default(8),
 })
 
 /** A paid API. `stand_in` answers by itself, says so, and is used where no key is set. */
@@ -61,14 +82,13 @@ const provider = z.strictObject({
   id,
   api: z.enum(['openai', 'anthropic', 'stand_in']),
   models: z.array(id).min(1),
-  baseUrl: z.url().optional(),
+  baseUrl: url.optional(),
   baseUrlEnv: envName.optional(),
   apiKeyEnv: envName.optional(),
   /** Answer with the stand-in when apiKeyEnv is not set, instead of refusing to start. @default false */
   standInWithoutKey: z.boolean().default(false),
-  region,
-  complianceTags: z.array(tag).default([]),
-  maxInFlight: z.number().int().min(1).default(16),
+  ...place,
+  maxInFlight: z.number().int().min(1).max(10_000).default(16),
   limits: z
     .strictObject({
       requestsPerMinute: z.number().int().min(1).optional(),
@@ -80,7 +100,9 @@ const provider = z.strictObject({
 
 /** A tenant's floor: a step can only tighten it. */
 const tenant = z.strictObject({
-  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'use letters, digits, and . _ - after the first, at most 64'),
   /** null: any region. */
   allowedRegions: z.array(region).nullable().default(null),
   requiredTags: z.array(tag).default([]),
@@ -88,8 +110,8 @@ const tenant = z.strictObject({
   taskBudgetMicroUsd: microUsd.nullable().default(null),
   dayBudgetMicroUsd: microUsd.nullable().default(null),
   /** Steps of this tenant come from this topic alone, and this topic takes no other tenant's. */
-  ingressTopic: z.string().min(1).optional(),
-  resultsTopic: z.string().min(1).optional(),
+  ingressTopic: topic.optional(),
+  resultsTopic: topic.optional(),
 })
 
 /** All conditions that are named must hold. */
@@ -110,7 +132,7 @@ const when = z.strictObject({
 const rule = z.strictObject({
   name: z.string().min(1).max(64),
   when,
-  /** The tier, or refuse; `model` narrows the tier to one of its models. */
+  /** The tier, or refuse; `model` names the one to try first of the tier. What the constraints removed stays removed. */
   choose: z.strictObject({ tier: z.enum(['oss', 'frontier', 'refuse']), model: id.optional() }),
 })
 
@@ -124,11 +146,17 @@ export const policySchema = z.strictObject({
   tenants: z.array(tenant).min(1),
   /** The first rule that matches decides, among what the constraints left. */
   rules: z.array(rule).default([]),
+  budget: z
+    .strictObject({
+      /** When what is left of a budget does not bear a frontier answer: let the OSS model answer, or refuse the step. */
+      whenExhausted: z.enum(['oss', 'refuse']).default('oss'),
+    })
+    .prefault({}),
   threshold: z
     .strictObject({
       /** A step whose P(OSS right) is below goes to the frontier. */
       pSuccessPpm: ppm.default(500_000),
-      /** Added for a failed attempt of this very step. */
+      /** Added for each failed attempt of this very step, other than those whose cause passes by itself. */
       priorFailurePpm: ppm.default(300_000),
       /** Added at full trouble in the trace, in proportion below. */
       traceTroublePpm: ppm.default(250_000),
@@ -144,10 +172,12 @@ export const policySchema = z.strictObject({
     .prefault({}),
   limits: z
     .strictObject({
-      /** Decisions a step may have in all. @default 3 */
+      /** Attempts a step may have in all. @default 3 */
       maxAttempts: z.number().int().min(1).max(10).default(3),
-      /** Time a step without a deadline may take. @default 10 minutes */
+      /** Time from publication that an interactive step without a deadline may take. @default 10 minutes */
       defaultDeadlineMs: durationMs.default(600_000),
+      /** The same for a batch step, which may stand behind a night's work. @default 24 hours */
+      batchDeadlineMs: durationMs.default(86_400_000),
       /** How long the first record of a (tenantId, stepId) wins. @default 24 hours */
       dedupeWindowMs: durationMs.default(86_400_000),
       /** How long a step waits for a model whose backends are all ejected, before another decision. @default 15 s */
@@ -161,6 +191,15 @@ export const policySchema = z.strictObject({
     })
     .prefault({}),
 })
+
+/** The lists of a policy, each with the form of one entry. */
+export const policyLists = {
+  models: model,
+  backends: backend,
+  providers: provider,
+  tenants: tenant,
+  rules: rule,
+} as const
 
 /** A policy with its defaults filled in. */
 export type Policy = z.output<typeof policySchema>

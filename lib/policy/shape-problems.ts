@@ -1,0 +1,111 @@
+import type { z } from 'zod'
+import { didYouMean } from './did-you-mean.ts'
+import type { PathProblem } from './problems.ts'
+import { policySchema } from './schema.ts'
+
+type Issue = z.core.$ZodIssue
+
+/** The issues of zod in the words of a policy's author: what is wrong; the remedy. Never quotes a value: it may be a key. */
+export function shapeProblems(data: unknown): PathProblem[] {
+  const parsed = policySchema.safeParse(data)
+  return parsed.success ? [] : parsed.error.issues.flatMap((issue) => describeIssue(issue, data))
+}
+
+function describeIssue(issue: Issue, data: unknown): PathProblem[] {
+  const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
+  const value = valueAt(data, path)
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(path)
+    return issue.keys.map((key) => {
+      const near = didYouMean(key, known)
+      const remedy = near === undefined ? `known here: ${known.join(', ')}` : `did you mean ${near}?`
+      return { path, key, message: `unknown key ${key}; ${remedy}` }
+    })
+  }
+  if (value === undefined) return [{ path, message: `is missing; add it${expectation(issue)}` }]
+  return [{ path, message: wrongValue(issue, value) }]
+}
+
+function wrongValue(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, value: unknown): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return `is ${nameOf(value)}; give ${aOr(issue.expected)}`
+    case 'invalid_value': {
+      const values = issue.values.map(String)
+      const near = typeof value === 'string' ? didYouMean(value, values) : undefined
+      return `is none of the known values; use ${values.length === 1 ? values[0] : `one of ${values.join(', ')}`}${near === undefined ? '' : `: did you mean ${near}?`}`
+    }
+    case 'too_small':
+      return issue.origin === 'array' || issue.origin === 'string'
+        ? `is empty; give at least ${String(issue.minimum)}`
+        : `is too small; give at least ${String(issue.minimum)}`
+    case 'too_big':
+      return `is too ${issue.origin === 'string' ? 'long' : 'big'}; give at most ${String(issue.maximum)}`
+    case 'invalid_format':
+      return issue.format === 'url' ? issue.message : `has a form that is not allowed; ${issue.message}`
+    // The schema has no construct that reports one of these.
+    case 'custom':
+    case 'invalid_element':
+    case 'invalid_key':
+    case 'invalid_union':
+    case 'not_multiple_of':
+    default:
+      return issue.message
+  }
+}
+
+function expectation(issue: Issue): string {
+  if (issue.code === 'invalid_type') return ` as ${aOr(issue.expected)}`
+  if (issue.code === 'invalid_value') return ` as ${issue.values.map(String).join(' or ')}`
+  return ''
+}
+
+function aOr(expected: string): string {
+  const names: Record<string, string> = {
+    int: 'a whole number',
+    number: 'a whole number',
+    string: 'a text',
+    boolean: 'true or false',
+    array: 'a list',
+    object: 'a mapping of keys to values',
+  }
+  return names[expected] ?? expected
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return 'empty'
+  if (Array.isArray(value)) return 'a list'
+  if (typeof value === 'object') return 'a mapping'
+  if (typeof value === 'number') return Number.isInteger(value) ? 'a number' : 'a number with a fraction'
+  return typeof value === 'string' ? 'a text' : 'true or false'
+}
+
+function valueAt(data: unknown, path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>(
+    (value, part) =>
+      typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[part] : undefined,
+    data,
+  )
+}
+
+/** Keys that the schema knows at a path. */
+function knownKeys(path: readonly (string | number)[]): string[] {
+  let node: z.core.$ZodType | undefined = policySchema
+  for (const part of path) node = memberOf(node, part)
+  const object = unwrapped(node)
+  return object?._zod.def.type === 'object' ? Object.keys((object as z.core.$ZodObject)._zod.def.shape) : []
+}
+
+function memberOf(node: z.core.$ZodType | undefined, part: string | number): z.core.$ZodType | undefined {
+  const inner = unwrapped(node)
+  if (inner?._zod.def.type === 'array') return (inner as z.core.$ZodArray)._zod.def.element
+  if (inner?._zod.def.type === 'object') return (inner as z.core.$ZodObject)._zod.def.shape[part]
+  return undefined
+}
+
+/** Without the layers of default, optional and nullable. */
+function unwrapped(node: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  let inner = node
+  while (inner && 'innerType' in inner._zod.def) inner = inner._zod.def.innerType as z.core.$ZodType
+  return inner
+}
