@@ -163,6 +163,9 @@ export interface PriorAttempt {
   tier: Tier
   model: string
   verdict: string
+  /** The cause passes by itself; it says nothing about the model's answers. */
+  transient: boolean
+  costMicroUsd: number
 }
 
 /** What is known of the step without its text. Scores are integers in parts per million. */
@@ -175,7 +178,10 @@ export interface StepFacts {
   allowedRegions: string[] | null
   requiredTags: string[]
   frontierAllowed: boolean
+  /** Of the step itself. */
   deadlineAtMs: number | null
+  /** Of the step's own record; the policy's default deadline counts from it. */
+  receivedAtMs: number
   taskBudgetMicroUsd: number | null
   /** As the request asks. */
   maxOutputTokens: number | null
