@@ -1,0 +1,56 @@
+import type Anthropic from '@anthropic-ai/sdk'
+import { expect, test } from 'vitest'
+import { fromAnthropicMessage } from '#lib/models/anthropic-answer'
+import { verifyAnswer } from '#lib/models/verify-answer'
+
+const answer = (fields: object) =>
+  fromAnthropicMessage(
+    {
+      id: 'msg_1',
+      type: 'message',
+      role: 'assistant',
+      model: 'claude',
+      stop_reason: 'end_turn',
+      usage: { input_tokens: 10, cache_read_input_tokens: 5, cache_creation_input_tokens: null, output_tokens: 3 },
+      ...fields,
+    } as unknown as Anthropic.Message,
+    1_000_000,
+  )
+
+test('texts are joined, thinking is left out, tokens read from the cache count', () => {
+  const content = [
+    { type: 'thinking', thinking: 'hm' },
+    { type: 'text', text: 'Hel' },
+    { type: 'text', text: 'lo' },
+  ]
+  const { completion, promptTokens, completionTokens, standIn } = answer({ content })
+  expect(completion.choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: 'Hello', refusal: null } })
+  expect({ promptTokens, completionTokens, standIn }).toEqual({ promptTokens: 15, completionTokens: 3, standIn: false })
+  expect(completion.usage?.total_tokens).toBe(18)
+})
+
+const toolUse = (id: string) => ({ type: 'tool_use', id, name: 'weather', input: { city: id } })
+
+test('parallel tool uses become tool calls that pass verification', () => {
+  const { completion } = answer({ content: [toolUse('a'), toolUse('b')], stop_reason: 'tool_use' })
+  expect(completion.choices[0]?.finish_reason).toBe('tool_calls')
+  expect(completion.choices[0]?.message.tool_calls?.map((call) => call.id)).toEqual(['a', 'b'])
+  const tools = [{ type: 'function' as const, function: { name: 'weather' } }]
+  expect(verifyAnswer({ tools, tool_choice: 'required' }, completion).verdict).toBe('ok')
+})
+
+test.each([
+  ['max_tokens', 'truncated'],
+  ['model_context_window_exceeded', 'truncated'],
+  ['refusal', 'refused'],
+  ['stop_sequence', 'ok'],
+])('stop reason %s is verdict %s', (stop_reason, verdict) => {
+  const { completion } = answer({ content: [{ type: 'text', text: 'No.' }], stop_reason })
+  expect(verifyAnswer({}, completion).verdict).toBe(verdict)
+})
+
+test.each([null, {}, { content: [] }, { content: [], usage: {} }])('%j is malformed', (message) => {
+  expect(() => fromAnthropicMessage(message as unknown as Anthropic.Message, 0)).toThrow(
+    expect.objectContaining({ reason: 'malformed' }),
+  )
+})
