@@ -32,6 +32,7 @@ function packagesDigest() {
   const patches = join(root, 'scripts', 'patches')
   const files = [join(root, 'package-lock.json'), ...readdirSync(patches).map((name) => join(patches, name))]
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}\n`)
+  // oxlint-disable-next-line unicorn/no-array-sort -- Node 18 has no toSorted()
   for (const file of files.sort()) hash.update(readFileSync(file))
   return hash.digest('hex')
 }
@@ -62,7 +63,7 @@ function installPackages(digest) {
 /** The npm that runs this script, with the Node that runs it: the one in node_modules goes while npm ci works. */
 function npm() {
   const { npm_execpath: script, npm_node_execpath: node } = process.env
-  if (script && /npm-cli\.js$/.test(script)) return { command: node ?? process.execPath, args: [script] }
+  if (script && script.endsWith('npm-cli.js')) return { command: node ?? process.execPath, args: [script] }
   return { command: 'npm', args: [] }
 }
 

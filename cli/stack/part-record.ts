@@ -3,16 +3,25 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { isAlive, processIdentitySchema } from './process-identity.ts'
 
-/** In the order in which they are started; they end in reverse. */
-export const partNames = ['redis', 'kafka', 'registry', 'inference', 'classifier', 'oss-pool', 'frontier'] as const
+export const infrastructureNames = ['kafka', 'registry', 'redis', 'inference'] as const
+export const serviceNames = ['classifier', 'oss-pool', 'frontier'] as const
+export type InfrastructureName = (typeof infrastructureNames)[number]
+export type ServiceName = (typeof serviceNames)[number]
+
+/** Infrastructure first: it is started before the services and ends after them. */
+const partNames = [...infrastructureNames, ...serviceNames] as const
 export type PartName = (typeof partNames)[number]
 
 const partRecordSchema = z.object({
+  /** Unique in the stack; the part's name unless there are several of it. */
+  id: z.string().regex(/^[a-z0-9][a-z0-9.-]*$/),
   name: z.enum(partNames),
   process: processIdentitySchema,
   /** How others reach it: a broker's host:port, a URL. */
   address: z.string(),
   logFile: z.string(),
+  /** What it was started with, where another start would have to be with the same. */
+  settings: z.string(),
 })
 
 /** What a stack remembers of a process it started, so that another command finds it, or knows that it is gone. */
@@ -20,13 +29,13 @@ export type PartRecord = z.infer<typeof partRecordSchema>
 
 export function writePartRecord(runDir: string, record: PartRecord): void {
   mkdirSync(runDir, { recursive: true })
-  const path = join(runDir, `${record.name}.json`)
+  const path = join(runDir, `${record.id}.json`)
   writeFileSync(`${path}.new`, `${JSON.stringify(record, null, 2)}\n`)
   renameSync(`${path}.new`, path)
 }
 
-export function removePartRecord(runDir: string, name: PartName): void {
-  rmSync(join(runDir, `${name}.json`), { force: true })
+export function removePartRecord(runDir: string, id: string): void {
+  rmSync(join(runDir, `${id}.json`), { force: true })
 }
 
 /** The records whose processes live, in the order of starting. The others are removed: their processes are gone. */

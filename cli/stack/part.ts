@@ -3,11 +3,13 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ShuntError } from '#lib/errors'
-import { removePartRecord, writePartRecord, type PartName, type PartRecord } from './part-record.ts'
+import { removePartRecord, serviceNames, writePartRecord, type PartName, type PartRecord } from './part-record.ts'
 import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts'
 
 export interface PartSpec {
   name: PartName
+  /** @default name */
+  id?: string | undefined
   command: string
   args: readonly string[]
   cwd: string
@@ -16,6 +18,8 @@ export interface PartSpec {
   logFile: string
   /** Where its record is kept. */
   runDir: string
+  /** See `PartRecord`. @default '' */
+  settings?: string
   /** True once it serves. Called again and again until then; may throw while it does not. */
   probe: () => Promise<boolean>
   /** @default 60_000 */
@@ -26,6 +30,7 @@ export interface PartSpec {
 }
 
 export interface Part {
+  id: string
   name: PartName
   pid: number
   address: string
@@ -45,7 +50,7 @@ const PROBE_INTERVAL_MS = 100
  * it only through its owner, in the right order. Throws SHUNT_SETUP_FAILED with the end of its log.
  */
 export async function startPart(spec: PartSpec): Promise<Part> {
-  const { name, address, logFile, runDir, stopGraceMs = 15_000 } = spec
+  const { name, id = name, address, logFile, runDir, settings = '', stopGraceMs = 15_000 } = spec
   spec.signal?.throwIfAborted()
   mkdirSync(dirname(logFile), { recursive: true })
   mkdirSync(spec.cwd, { recursive: true })
@@ -62,14 +67,14 @@ export async function startPart(spec: PartSpec): Promise<Part> {
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`))
   })
   const identity = child.pid === undefined ? undefined : identifyProcess(child.pid)
-  if (!identity) throw failure(`${name} did not start: ${await ended}`, logFile)
-  writePartRecord(runDir, { name, process: identity, address, logFile })
+  if (!identity) throw failure(`${id} did not start: ${await ended}`, logFile)
+  writePartRecord(runDir, { id, name, process: identity, address, logFile, settings })
   child.unref()
 
   const end = async (graceMs: number) => {
     await endProcess(identity, graceMs)
     await ended
-    removePartRecord(runDir, name)
+    removePartRecord(runDir, id)
   }
   try {
     await untilReady(spec, ended)
@@ -77,11 +82,11 @@ export async function startPart(spec: PartSpec): Promise<Part> {
     await end(0)
     throw error
   }
-  return { name, pid: identity.pid, address, logFile, ended, stop: () => end(stopGraceMs), kill9: () => end(0) }
+  return { id, name, pid: identity.pid, address, logFile, ended, stop: () => end(stopGraceMs), kill9: () => end(0) }
 }
 
 async function untilReady(spec: PartSpec, ended: Promise<string>): Promise<void> {
-  const { name, logFile, readyTimeoutMs = 60_000 } = spec
+  const { id = spec.name, logFile, readyTimeoutMs = 60_000 } = spec
   const deadline = performance.now() + readyTimeoutMs
   let outcome: string | undefined
   void ended.then((how) => (outcome = how))
@@ -89,9 +94,9 @@ async function untilReady(spec: PartSpec, ended: Promise<string>): Promise<void>
     spec.signal?.throwIfAborted()
     if (await spec.probe().catch(() => false)) return
     await sleep(PROBE_INTERVAL_MS)
-    if (outcome !== undefined) throw failure(`${name} ended while it was starting (${outcome})`, logFile)
+    if (outcome !== undefined) throw failure(`${id} ended while it was starting (${outcome})`, logFile)
   }
-  throw failure(`${name} was not ready after ${readyTimeoutMs / 1000} s`, logFile)
+  throw failure(`${id} was not ready after ${readyTimeoutMs / 1000} s`, logFile)
 }
 
 /** Ends a process, ours or an earlier command's. A pid that another process has got since is left alone. */
@@ -106,12 +111,19 @@ export async function endProcess(identity: ProcessIdentity, graceMs: number): Pr
     throw new ShuntError('SHUNT_SETUP_FAILED', `process ${identity.pid} did not end after SIGKILL`)
 }
 
-/** Ends recorded processes of this or an earlier command, last started first. */
+/** Ends recorded processes of this or an earlier command: the services, then what they stand on. */
 export async function endRecorded(runDir: string, records: readonly PartRecord[], graceMs: number): Promise<void> {
-  for (const record of records.toReversed()) {
-    await endProcess(record.process, graceMs)
-    removePartRecord(runDir, record.name)
-  }
+  for (const group of [records.filter(isService), records.filter((record) => !isService(record))])
+    await Promise.all(
+      group.map(async (record) => {
+        await endProcess(record.process, graceMs)
+        removePartRecord(runDir, record.id)
+      }),
+    )
+}
+
+function isService({ name }: PartRecord): boolean {
+  return serviceNames.some((service) => service === name)
 }
 
 async function untilGone(identity: ProcessIdentity, timeoutMs: number): Promise<boolean> {

@@ -1,11 +1,12 @@
+import type { InfrastructureName } from './part-record.ts'
+
 /** What stands in for local parts where it is set. */
 export const replacements = {
   kafka: 'KAFKA_BROKERS',
   registry: 'SCHEMA_REGISTRY_URL',
   redis: 'REDIS_URL',
   inference: 'SHUNT_BACKEND_URL',
-} as const
-export type InfrastructureName = keyof typeof replacements
+} as const satisfies Record<InfrastructureName, string>
 
 export type Env = Readonly<Record<string, string | undefined>>
 

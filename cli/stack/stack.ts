@@ -1,10 +1,12 @@
-import { startKafka } from './kafka.ts'
+import { startKafka, type LocalPartOptions } from './kafka.ts'
 import type { Part } from './part.ts'
-import { runsLocally, type Env, type InfrastructureName } from './parts-needed.ts'
+import { infrastructureNames, type InfrastructureName } from './part-record.ts'
+import { replacements, runsLocally, type Env } from './parts-needed.ts'
 import { startRedis } from './redis.ts'
 import { startRegistry } from './registry.ts'
+import { startInference } from './services.ts'
 
-/** What everything else connects to. */
+/** What every process of Shunt connects to. */
 export interface StackAddresses {
   brokers: string[]
   registryUrl: string
@@ -12,57 +14,68 @@ export interface StackAddresses {
 }
 
 export interface Infrastructure extends StackAddresses {
-  /** Those that were started here, in the order of starting. */
+  /** The variables by which a service finds it all. */
+  env: Record<string, string>
+  /** Those that were started here. */
   parts: Part[]
+  /** Ends those that were started here. */
   stop(): Promise<void>
 }
 
 export interface InfrastructureOptions {
   /** See `stackDir`. */
   dir: string
-  /** KAFKA_BROKERS, SCHEMA_REGISTRY_URL and REDIS_URL replace what would be started. */
+  /** KAFKA_BROKERS, SCHEMA_REGISTRY_URL, REDIS_URL and SHUNT_BACKEND_URL replace what would be started. */
   env: Env
-  signal?: AbortSignal | undefined
+  /** Those that are asked for. @default all */
+  names?: readonly InfrastructureName[]
+  /** Ports that are taken where they are free. */
   preferredPorts?: Partial<Record<InfrastructureName, number>>
+  signal?: AbortSignal | undefined
 }
 
-/** Kafka, registry and Redis: started together, all or none. Throws SHUNT_SETUP_FAILED. */
+/** Starts them together, all or none. Throws SHUNT_SETUP_FAILED. */
 export async function startInfrastructure(options: InfrastructureOptions): Promise<Infrastructure> {
-  const { dir, env, preferredPorts = {} } = options
+  const { dir, env, names = infrastructureNames, preferredPorts = {} } = options
   const failed = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal
   const parts: Part[] = []
-  const start = async <P extends Part>(
-    part: InfrastructureName,
-    starter: (options: { dir: string; signal: AbortSignal; preferredPort?: number | undefined }) => Promise<P>,
-  ): Promise<P | undefined> => {
-    if (!runsLocally(part, env)) return undefined
+
+  const addressOf = async (name: InfrastructureName): Promise<string> => {
+    if (!runsLocally(name, env)) return env[replacements[name]] ?? ''
     try {
-      const started = await starter({ dir, signal, preferredPort: preferredPorts[part] })
-      parts.push(started)
-      return started
+      const part = await starters[name]({ dir, signal, preferredPort: preferredPorts[name] })
+      parts.push(part)
+      return part.address
     } catch (error) {
       failed.abort(error)
       throw error
     }
   }
-  const stop = () => stopParts(parts)
-  const starting = [start('kafka', startKafka), start('registry', startRegistry), start('redis', startRedis)] as const
-  const outcomes = await Promise.allSettled(starting)
-  if (outcomes.some(({ status }) => status === 'rejected')) {
+  const stop = async () => {
+    await Promise.all(parts.map((part) => part.stop()))
+  }
+  const outcomes = await Promise.allSettled(
+    names.map(async (name) => [replacements[name], await addressOf(name)] as const),
+  )
+  if (failed.signal.aborted) {
     await stop()
     throw options.signal?.aborted ? options.signal.reason : failed.signal.reason
   }
-  const [kafka, registry, redis] = await Promise.all(starting)
+  const found = Object.fromEntries(outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])))
   return {
-    brokers: kafka?.brokers ?? (env['KAFKA_BROKERS'] ?? '').split(',').map((broker) => broker.trim()),
-    registryUrl: registry?.registryUrl ?? env['SCHEMA_REGISTRY_URL'] ?? '',
-    redisUrl: redis?.redisUrl ?? env['REDIS_URL'] ?? '',
+    brokers: (found[replacements.kafka] ?? '').split(',').map((broker) => broker.trim()),
+    registryUrl: found[replacements.registry] ?? '',
+    redisUrl: found[replacements.redis] ?? '',
+    env: found,
     parts,
     stop,
   }
 }
 
-async function stopParts(parts: Part[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.stop()))
+const starters: Record<InfrastructureName, (options: LocalPartOptions) => Promise<Part>> = {
+  kafka: startKafka,
+  registry: startRegistry,
+  redis: startRedis,
+  inference: startInference,
 }

@@ -6,6 +6,8 @@ import { startInfrastructure, type StackAddresses } from '../../cli/stack/stack.
 declare module 'vitest' {
   interface ProvidedContext {
     stack: StackAddresses
+    /** Where services that a test starts keep their records and logs; what is left of them ends with the run. */
+    runDirectory: string
   }
 }
 
@@ -13,9 +15,14 @@ declare module 'vitest' {
 export default async function startSharedStack(project: TestProject): Promise<() => Promise<void>> {
   const dir = await createRunDirectory('test')
   startGuardian(dir)
-  const infrastructure = await startInfrastructure({ dir, env: process.env })
+  const infrastructure = await startInfrastructure({
+    dir,
+    env: process.env,
+    names: ['kafka', 'registry', 'redis'],
+  })
   const { brokers, registryUrl, redisUrl } = infrastructure
   project.provide('stack', { brokers, registryUrl, redisUrl })
+  project.provide('runDirectory', dir)
   return async () => {
     await infrastructure.stop()
     await removeRunDirectory(dir)
