@@ -47,3 +47,11 @@ export type Handle = (record: InboundRecord, signal: AbortSignal) => Promise<Han
 
 /** Makes the dead letter, and the result where the step can be named, of a record that cannot be handled. */
 export type Reject = (record: InboundRecord, error: unknown) => Promise<Handled>
+
+/**
+ * The audit chain, as a lane needs it. Pure: called as often as a transaction is built anew, always from the head that
+ * was committed last. The head is opaque to the lane and rides in its commits.
+ */
+export interface Journal {
+  seal(chainId: string, head: string | null, drafts: readonly AuditDraft[]): { records: OutboundRecord[]; head: string }
+}

@@ -1,0 +1,162 @@
+import { randomUUID } from 'node:crypto'
+import type { Admin } from 'kafkajs'
+import { ShuntError } from '#lib/errors'
+import { inNamespace, topicNames, topics, type Topic, type TopicSpec } from '#lib/events/topics'
+import type { ControlOrder } from '#lib/events/types.generated'
+import type { Logger } from '#lib/telemetry/logger'
+import { producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
+import { encodeProgress, initialProgress } from './progress-codec.ts'
+import { stageGroupNames, stageGroups } from './stage-groups.ts'
+import { markerName, readMarkers } from './topic-markers.ts'
+import { commitTransaction } from './transaction.ts'
+import type { OutboundRecord } from './types.ts'
+
+export interface ApplyTopicsDeps {
+  kafka: KafkaFactory
+  /** Value of an order in agent.control. */
+  encodeOrder: (order: ControlOrder) => Buffer
+  nowMs: () => number
+  log: Pick<Logger, 'warn' | 'info' | 'debug' | 'error'>
+}
+
+export interface ApplyTopicsOptions {
+  namespace: string
+  /** Least number of partitions of topics that may have several; those that have more keep them. @default 4 */
+  partitions?: number
+  /** -1 leaves it to the broker. @default -1 */
+  replicationFactor?: number
+  /** Who applies; stands in the markers. */
+  actor: string
+}
+
+/** What was done; all empty when everything stood already. */
+export interface AppliedTopics {
+  created: string[]
+  /** Topics that were given more partitions. */
+  grown: string[]
+  /** Lanes, as group/topic/partition, that were given their first offset. */
+  started: string[]
+  /** Lanes whose offset is gone although they once had one: `shunt lanes recover` rebuilds them. */
+  lost: string[]
+}
+
+/**
+ * Makes topics, partitions, and once for each lane its first offset with a marker in agent.control. May be run any
+ * number of times, and while services run: it never touches a lane that has an offset or had one.
+ *
+ * Configurations of topics that exist are left alone, since sites set their own retention.
+ */
+export async function applyTopics(deps: ApplyTopicsDeps, options: ApplyTopicsOptions): Promise<AppliedTopics> {
+  const admin = deps.kafka('shunt-topics').admin()
+  await admin.connect()
+  try {
+    const { created, grown } = await ensureTopics(admin, options)
+    const lanes = await ensureLanes(deps, admin, options)
+    return { created, grown, ...lanes }
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+async function ensureTopics(
+  admin: Admin,
+  options: ApplyTopicsOptions,
+): Promise<{ created: string[]; grown: string[] }> {
+  const existing = new Set(await admin.listTopics())
+  const wanted = topicNames.map((topic) => ({
+    topic: inNamespace(options.namespace, topic),
+    numPartitions: topics[topic].singlePartition ? 1 : (options.partitions ?? 4),
+    replicationFactor: options.replicationFactor ?? -1,
+    configEntries: configOf(topics[topic]),
+  }))
+  const missing = wanted.filter(({ topic }) => !existing.has(topic))
+  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: true })
+  const { topics: found } = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) })
+  const partitionsOf = new Map(found.map((topic) => [topic.name, topic.partitions.length]))
+  const small = wanted.filter(({ topic, numPartitions }) => (partitionsOf.get(topic) ?? 0) < numPartitions)
+  if (small.length > 0)
+    await admin.createPartitions({
+      topicPartitions: small.map(({ topic, numPartitions }) => ({ topic, count: numPartitions })),
+    })
+  return { created: missing.map(({ topic }) => topic), grown: small.map(({ topic }) => topic) }
+}
+
+function configOf(spec: TopicSpec): { name: string; value: string }[] {
+  const config = {
+    'max.message.bytes': String(spec.maxMessageBytes),
+    'cleanup.policy': spec.compacted ? 'compact' : 'delete',
+    ...(spec.compacted ? {} : { 'retention.ms': String(spec.retentionMs) }),
+    ...spec.extraConfig,
+  }
+  return Object.entries(config).map(([name, value]) => ({ name, value }))
+}
+
+async function ensureLanes(
+  deps: ApplyTopicsDeps,
+  admin: Admin,
+  options: ApplyTopicsOptions,
+): Promise<{ started: string[]; lost: string[] }> {
+  const controlTopic = inNamespace(options.namespace, 'agent.control')
+  const markers = await readMarkers(deps, { controlTopic })
+  const started: string[] = []
+  const lost: string[] = []
+  for (const groupName of stageGroupNames) {
+    const group = inNamespace(options.namespace, groupName)
+    const names = stageGroups[groupName].map((topic: Topic) => inNamespace(options.namespace, topic))
+    for (const { topic, partitions } of await admin.fetchOffsets({ groupId: group, topics: names }))
+      for (const { partition, offset } of partitions) {
+        const lane = { group, topic, partition }
+        const marker = markerName(group, topic, partition)
+        const hasOffset = Number(offset) >= 0
+        if (hasOffset && markers.has(marker)) continue
+        if (!hasOffset && markers.has(marker)) lost.push(`${group}/${topic}/${partition}`)
+        else {
+          await writeLane(deps, options, { lane, marker, controlTopic, hasOffset })
+          if (!hasOffset) started.push(`${group}/${topic}/${partition}`)
+        }
+      }
+  }
+  return { started, lost }
+}
+
+/** Marker and, unless there is one, offset 0 in one transaction, so that neither is ever there without the other. */
+async function writeLane(
+  deps: ApplyTopicsDeps,
+  options: ApplyTopicsOptions,
+  at: {
+    lane: { group: string; topic: string; partition: number }
+    marker: string
+    controlTopic: string
+    hasOffset: boolean
+  },
+): Promise<void> {
+  const { group, topic, partition } = at.lane
+  const order: ControlOrder = {
+    name: at.marker,
+    orderId: randomUUID(),
+    actor: options.actor,
+    reason: 'topics apply',
+    atMs: deps.nowMs(),
+    value: JSON.stringify({ group, topic, partition }),
+  }
+  const record: OutboundRecord = { topic: at.controlTopic, key: at.marker, value: deps.encodeOrder(order) }
+  const transactionalId = transactionalIdOf(group, topic, partition)
+  const producer = deps.kafka('shunt-topics').producer(producerConfig(at.hasOffset ? undefined : transactionalId))
+  await producer.connect()
+  try {
+    if (at.hasOffset) {
+      // A running lane holds the transactional id: only the marker is missing, and it needs no transaction.
+      await producer.send({ topic: record.topic, messages: [{ key: record.key, value: record.value }] })
+      return
+    }
+    const metadata = encodeProgress(initialProgress(0))
+    await commitTransaction(producer, [record], { ...at.lane, offset: 0, metadata })
+  } catch (error) {
+    throw new ShuntError('SHUNT_TOPICS_NOT_APPLIED', `cannot start lane ${group}/${topic}/${partition}; run it again`, {
+      retryable: true,
+      cause: error,
+    })
+  } finally {
+    await producer.disconnect().catch(() => {})
+  }
+}

@@ -1,0 +1,446 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Producer } from 'kafkajs'
+import { ShuntError, type ErrorCode } from '#lib/errors'
+import type { Logger } from '#lib/telemetry/logger'
+import type { ByteBudget, LaneClass, Slots, SlotUser } from './capacity.ts'
+import { isFenced, isRefusedRecord, kafkaErrorType } from './kafka-errors.ts'
+import type { LaneLog } from './lane-log.ts'
+import type { LaneState, LaneStatus } from './lane-status.ts'
+import { createOffsetTracker } from './offset-tracker.ts'
+import { createOutbox, outputBytes, sealOutputs } from './outbox.ts'
+import { decodeProgress, encodeProgress, maxVarintBytes } from './progress-codec.ts'
+import type { StageMetrics } from './stage-metrics.ts'
+import type { Suspicion } from './suspicion.ts'
+import { commitTransaction, headerBytes, recordBytes } from './transaction.ts'
+import type { Handle, InboundRecord, Journal, Reject } from './types.ts'
+import { createWorkItem, createWorkQueue, type WorkItem } from './work-queue.ts'
+
+/** Records of one fetch of one partition, in order. */
+export interface FetchedRecords {
+  /** Where the fetch began; holes up to the first record are holes in the log. */
+  fetchedOffset: number
+  /** Of the last record, control records included. */
+  lastOffset: number
+  records: InboundRecord[]
+}
+
+export interface Lane extends SlotUser {
+  readonly topic: string
+  readonly partition: number
+  open(): void
+  accept(fetched: FetchedRecords): void
+  /** A rebalance left the lane here, but the fetch position and pauses may be gone. `interrupted`: others may have owned it. */
+  keep(interrupted: boolean): void
+  /** Applies pauses anew: the process holds more or fewer bytes than it should. */
+  updateFetching(): void
+  /** Starts nothing more; resolves once what runs is committed or aborted. */
+  drain(abort: AbortSignal): Promise<void>
+  /** Aborts what runs and gives the lane up. */
+  close(): Promise<void>
+  status(): LaneStatus
+}
+
+export interface LaneDeps {
+  newProducer: () => Producer
+  laneLog: LaneLog
+  /** Why there is no committed offset. */
+  whyMissing: () => Promise<ShuntError>
+  fetching: { seek: (offset: number) => void; pause: () => void; resume: () => void }
+  /** Resolves at the next sign that the group still counts this member in: true if the lane is still here. */
+  stillOwned: () => Promise<boolean>
+  slots: Slots
+  bytes: ByteBudget
+  suspicion: Suspicion
+  journal: Journal | undefined
+  handle: Handle
+  reject: Reject
+  metrics: StageMetrics | undefined
+  nowMs: () => number
+  log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
+}
+
+export interface LaneOptions {
+  group: string
+  topic: string
+  partition: number
+  laneClass: LaneClass
+  commitIntervalMs: number
+  maxHeldRecords: number
+  maxRecordBytes: number
+  orderKey: ((record: InboundRecord) => string) | undefined
+}
+
+/** Between checks of a lane that cannot open. */
+const blockedPauseMs = 3_000
+const lastOpenPauseMs = 2_000
+
+/** Name of a lane, and of its audit chain. */
+export function laneName(group: string, topic: string, partition: number): string {
+  return `${group}/${topic}/${partition}`
+}
+
+/**
+ * One partition: takes fetched records over without waiting, runs them, and commits what came of them together with the
+ * offset, in its own producer's transactions, as often as one is free. A transaction that fails, or whose outcome is
+ * unknown, leads back to open(): fence, read what is committed, merge, and keep the finished work.
+ */
+export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
+  const { group, topic, partition, laneClass } = options
+  const { suspicion } = deps
+  const name = laneName(group, topic, partition)
+  const at = { topic, partition }
+  const tracker = createOffsetTracker()
+  // Everything held, by offset, whether waiting, running or finished.
+  const items = new Map<number, WorkItem>()
+  const outbox = createOutbox()
+
+  let state: LaneState = 'opening'
+  let problem: { code: ErrorCode | null; message: string } | null = null
+  let producer: Producer | null = null
+  let head: string | null = null
+  let paused = false
+  let draining = false
+  let committing: Promise<void> | null = null
+  let lastCommitAtMs = 0
+  let commitTimer: NodeJS.Timeout | null = null
+  let commitSoon: NodeJS.Immediate | null = null
+  const closed = new AbortController()
+
+  const work = createWorkQueue(
+    {
+      handle: deps.handle,
+      reject: deps.reject,
+      released: () => deps.slots.release(laneClass),
+      finished: onFinished,
+      due: () => deps.slots.pump(),
+      admit: (offset) => {
+        if (!tracker.hasRoom(offset, maxVarintBytes)) return false
+        tracker.start(offset)
+        return true
+      },
+      alone: {
+        before: (offset) => suspicion.mark(offset, closed.signal),
+        after: () => suspicion.clear(),
+      },
+      retried: (code) => deps.metrics?.recordRetried(topic, code),
+      rejected: (code) => deps.metrics?.recordRejected(topic, code),
+      nowMs: deps.nowMs,
+      log: deps.log,
+    },
+    { orderKey: options.orderKey },
+  )
+
+  async function openLoop(): Promise<void> {
+    state = 'opening'
+    updateFetching()
+    for (let pauseMs = 50; !closed.signal.aborted; pauseMs = Math.min(pauseMs * 2, lastOpenPauseMs)) {
+      try {
+        await openOnce()
+        return
+      } catch (error) {
+        if (closed.signal.aborted) return
+        const wait = noteProblem(error) ? blockedPauseMs : pauseMs * (0.5 + Math.random())
+        await sleep(wait, undefined, { signal: closed.signal }).catch(() => {})
+        // Only who still owns the partition may fence: two that fence each other in turn would never end.
+        if (closed.signal.aborted || !(await deps.stillOwned())) return
+      }
+    }
+  }
+
+  /** True if opening needs somebody to act first. */
+  function noteProblem(error: unknown): boolean {
+    const code = error instanceof ShuntError ? error.code : null
+    const blocked = error instanceof ShuntError && !error.retryable
+    const message = error instanceof Error ? error.message : String(error)
+    if (problem?.message !== message) deps.log[blocked ? 'error' : 'warn']({ ...at, err: error }, 'lane cannot open')
+    state = blocked ? 'blocked' : 'opening'
+    problem = { code, message }
+    return blocked
+  }
+
+  async function openOnce(): Promise<void> {
+    // Looked up before fencing, so that a blocked lane does not disturb whoever is recovering it.
+    if (!(await deps.laneLog.committed())) throw await deps.whyMissing()
+    await producer?.disconnect().catch(() => {})
+    producer = null
+    const fresh = deps.newProducer()
+    try {
+      await fresh.connect()
+      // connect() initialises the idempotent id only; the transactional id, which fences, is initialised by this.
+      await (await fresh.transaction()).abort()
+      const committed = await deps.laneLog.committed()
+      if (!committed) throw await deps.whyMissing()
+      const progress = decodeProgress(committed.offset, committed.metadata)
+      const bounds = await deps.laneLog.bounds()
+      if (committed.offset > bounds.end)
+        throw new ShuntError(
+          'SHUNT_OFFSETS_LOST',
+          `${topic}/${partition} ends at ${bounds.end}, before the committed ${committed.offset}: was it created anew?`,
+        )
+      await suspicion.opened(progress, bounds.end)
+      if (closed.signal.aborted) throw new Error('closed while opening')
+      if (committed.offset < bounds.start)
+        deps.log.warn({ ...at, from: committed.offset, to: bounds.start }, 'records expired before they were handled')
+      head = progress.head
+      forget(tracker.restore(progress, bounds.start))
+    } catch (error) {
+      await fresh.disconnect().catch(() => {})
+      throw error
+    }
+    producer = fresh
+    state = 'open'
+    problem = null
+    deps.log.info({ ...at, low: tracker.low(), position: tracker.position(), kept: items.size }, 'lane open')
+    deps.fetching.seek(tracker.position())
+    updateFetching()
+    deps.slots.pump()
+    kick()
+  }
+
+  /** Drops what is committed, by us or by another. */
+  function forget(offsets: readonly number[]): void {
+    if (offsets.length === 0) return
+    const gone = new Set(offsets)
+    work.drop(gone)
+    outbox.remove((item) => gone.has(item.record.offset))
+    for (const offset of gone) release(offset)
+  }
+
+  function release(offset: number): void {
+    const item = items.get(offset)
+    if (!item) return
+    items.delete(offset)
+    deps.bytes.remove(item.bytes)
+  }
+
+  function accept(fetched: FetchedRecords): void {
+    // Not open: dropped, since opening seeks to the lane's own position.
+    if (state !== 'open' || draining) return
+    if (fetched.fetchedOffset > tracker.position()) {
+      void closeGap(fetched.fetchedOffset)
+      return
+    }
+    const records = new Map(fetched.records.map((record) => [record.offset, record]))
+    for (const offset of tracker.receive(fetched.fetchedOffset, fetched.lastOffset, [...records.keys()])) {
+      const record = records.get(offset)
+      if (!record) continue
+      const item = createWorkItem(copyOf(record), bytesOf(record))
+      const poison = suspicion.refusal(offset)
+      if (poison) {
+        item.refusal = { error: poison }
+        deps.metrics?.recordRejected(topic, poison.code)
+      }
+      items.set(offset, item)
+      deps.bytes.add(item.bytes)
+      work.add(item)
+    }
+    updateFetching()
+    deps.slots.pump()
+  }
+
+  /** The consumer is ahead of the lane: back to the lane's position, or to the log's start where that is later. */
+  async function closeGap(fetchedOffset: number): Promise<void> {
+    deps.log.debug({ ...at, fetchedOffset, position: tracker.position() }, 'fetched ahead of the position')
+    try {
+      const { start } = await deps.laneLog.bounds()
+      if (state !== 'open') return
+      if (start > tracker.position()) {
+        deps.log.warn({ ...at, from: tracker.position(), to: start }, 'records expired before they were handled')
+        forget(tracker.restore({ low: tracker.low(), upTo: tracker.low(), incomplete: [] }, start))
+      }
+    } catch (error) {
+      deps.log.warn({ ...at, err: error }, 'cannot read the bounds of the log')
+    }
+    if (state === 'open') deps.fetching.seek(tracker.position())
+  }
+
+  function updateFetching(): void {
+    const held = items.size
+    const full = held >= options.maxHeldRecords || (paused && held > options.maxHeldRecords / 2)
+    const pause = state !== 'open' || draining || full || !deps.bytes.mayFetch(laneClass)
+    if (state === 'closed' || pause === paused) return
+    paused = pause
+    if (pause) deps.fetching.pause()
+    else deps.fetching.resume()
+  }
+
+  function onFinished(item: WorkItem): void {
+    if (items.get(item.record.offset) !== item || closed.signal.aborted) return
+    const oversize = item.handled?.records.find(
+      (record) => !record.compress && recordBytes(record) > options.maxRecordBytes,
+    )
+    if (oversize && !item.refusal) {
+      work.refuse(item, tooLarge(`a record of ${recordBytes(oversize)} bytes for ${oversize.topic}`))
+      return
+    }
+    const bytes = outputBytes(item)
+    item.bytes += bytes
+    deps.bytes.add(bytes)
+    outbox.push(item)
+    kick()
+  }
+
+  /** Commits at once where the lane was idle, and gathers for `commitIntervalMs` where it was not. */
+  function kick(): void {
+    if (state !== 'open' || committing || outbox.size() === 0 || commitSoon) return
+    const waitMs = lastCommitAtMs + options.commitIntervalMs - deps.nowMs()
+    if (waitMs > 0 && !draining && !outbox.isFull()) {
+      commitTimer ??= setTimeout(() => {
+        commitTimer = null
+        startCommit()
+      }, waitMs)
+      return
+    }
+    if (commitTimer) clearTimeout(commitTimer)
+    commitTimer = null
+    // Not right away: handlers that end in the same turn go together.
+    commitSoon = setImmediate(() => {
+      commitSoon = null
+      startCommit()
+    })
+  }
+
+  function startCommit(): void {
+    if (state !== 'open' || committing || outbox.size() === 0 || !producer) return
+    committing = commit(producer, outbox.take()).finally(() => {
+      committing = null
+      updateFetching()
+      kick()
+    })
+  }
+
+  async function commit(by: Producer, take: WorkItem[]): Promise<void> {
+    const startedAtMs = deps.nowMs()
+    lastCommitAtMs = startedAtMs
+    const done = new Set(take.map((item) => item.record.offset))
+    try {
+      const sealed = sealOutputs(deps.journal, name, head, take)
+      const progress = tracker.progress(done)
+      const metadata = encodeProgress({ ...progress, head: sealed.head })
+      await commitTransaction(by, sealed.records, { ...at, group, offset: progress.low, metadata })
+      head = sealed.head
+    } catch (error) {
+      outbox.putBack(take)
+      if (!closed.signal.aborted) afterFailedCommit(take, error)
+      return
+    }
+    tracker.settle(done)
+    for (const item of take) {
+      release(item.record.offset)
+      if (!item.refusal) deps.metrics?.recordHandled(topic)
+    }
+    deps.metrics?.transactionCommitted(topic, (deps.nowMs() - startedAtMs) / 1_000, take.length)
+    suspicion.progressed(tracker.low())
+    deps.slots.pump()
+  }
+
+  function afterFailedCommit(take: WorkItem[], error: unknown): void {
+    deps.metrics?.transactionFailed(topic)
+    const type = kafkaErrorType(error)
+    const message = `${type ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim()
+    if (isFenced(error)) deps.log.info({ ...at, type }, 'another owner fenced the lane')
+    else deps.log.warn({ ...at, err: error, type }, 'transaction failed; the lane opens anew')
+    // kafkajs's own errors are of the connection or the broker, unless the broker refused the records.
+    const ofTheRecords = isRefusedRecord(error) || !(error instanceof Error && error.name.startsWith('KafkaJS'))
+    if (ofTheRecords) isolateRecords(take, error)
+    problem = { code: error instanceof ShuntError ? error.code : null, message }
+    state = 'opening'
+    updateFetching()
+    void deps.stillOwned().then((owned) => (owned && !closed.signal.aborted ? openLoop() : undefined))
+  }
+
+  /** Finds the record whose output cannot be written, and has it rejected; the others are not held up by it. */
+  function isolateRecords(take: readonly WorkItem[], error: unknown): void {
+    const [only] = take
+    if (take.length > 1 || !only) outbox.isolate(take)
+    else if (only.refusal) deps.log.error({ ...at, offset: only.record.offset, err: error }, 'cannot write a rejection')
+    else {
+      outbox.remove((item) => item === only)
+      const bytes = outputBytes(only)
+      only.bytes -= bytes
+      deps.bytes.remove(bytes)
+      work.refuse(only, isRefusedRecord(error) ? tooLarge('a record that the broker refused') : error)
+    }
+  }
+
+  function isBusy(): boolean {
+    return state !== 'closed' && (work.counts().running > 0 || outbox.size() > 0 || committing !== null)
+  }
+
+  return {
+    topic,
+    partition,
+    laneClass,
+    open: () => void openLoop(),
+    accept,
+    updateFetching,
+    keep(interrupted) {
+      if (interrupted && state === 'open') {
+        state = 'opening'
+        void (committing ?? Promise.resolve()).then(openLoop)
+      }
+      if (state === 'open') deps.fetching.seek(tracker.position())
+      if (paused) deps.fetching.pause()
+      else deps.fetching.resume()
+    },
+    startNext() {
+      if (state !== 'open' || draining) return false
+      if (!suspicion.isSuspect()) return work.startNext(false)
+      if (!suspicion.takeTurn()) return false
+      const started = work.startNext(true)
+      if (!started) suspicion.passTurn()
+      return started
+    },
+    async drain(abort) {
+      draining = true
+      updateFetching()
+      for (const item of work.clearWaiting()) release(item.record.offset)
+      kick()
+      while (isBusy() && !abort.aborted) await sleep(10)
+    },
+    async close() {
+      if (state === 'closed') return
+      state = 'closed'
+      closed.abort()
+      if (commitTimer) clearTimeout(commitTimer)
+      if (commitSoon) clearImmediate(commitSoon)
+      work.stop()
+      await committing
+      for (const offset of items.keys()) release(offset)
+      await producer?.disconnect().catch(() => {})
+      await suspicion.closed()
+    },
+    status() {
+      const counts = work.counts()
+      return {
+        topic,
+        partition,
+        laneClass,
+        state,
+        code: problem?.code ?? null,
+        message: problem?.message ?? (counts.retrying > 0 ? work.lastError() : null),
+        position: tracker.position() < 0 ? null : tracker.position(),
+        low: tracker.position() < 0 ? null : tracker.low(),
+        waiting: counts.waiting,
+        inFlight: counts.running,
+        retrying: counts.retrying,
+        finished: outbox.size(),
+        oldestInFlightMs: counts.oldestStartedAtMs === null ? 0 : deps.nowMs() - counts.oldestStartedAtMs,
+        suspect: suspicion.isSuspect(),
+      }
+    },
+  }
+}
+
+/** kafkajs hands out views of the whole response: one small record held would hold megabytes. */
+function copyOf(record: InboundRecord): InboundRecord {
+  return { ...record, key: record.key && Buffer.from(record.key), value: record.value && Buffer.from(record.value) }
+}
+
+function bytesOf(record: InboundRecord): number {
+  return (record.key?.length ?? 0) + (record.value?.length ?? 0) + headerBytes(record.headers)
+}
+
+function tooLarge(what: string): ShuntError {
+  return new ShuntError('SHUNT_EVENT_TOO_LARGE', `handling led to ${what}`)
+}
