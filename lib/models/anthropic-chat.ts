@@ -3,6 +3,7 @@ import { fromAnthropicMessage } from './anthropic-answer.ts'
 import { toAnthropicRequest } from './anthropic-request.ts'
 import type { ChatModel } from './chat-model.ts'
 import { toModelCallError } from './model-call-error.ts'
+import { timeLimit } from './time-limit.ts'
 
 export interface AnthropicChatOptions {
   apiKey: string
@@ -27,13 +28,13 @@ export function createAnthropicChat(options: AnthropicChatOptions): ChatModel {
   })
   return {
     complete: async (request, call) => {
-      const callTimeout = AbortSignal.timeout(callTimeoutMs)
+      using limit = timeLimit(callTimeoutMs, call.signal)
       const body = toAnthropicRequest(request, call)
       try {
-        const message = await client.messages.create(body, { signal: AbortSignal.any([call.signal, callTimeout]) })
+        const message = await client.messages.create(body, { signal: limit.signal })
         return fromAnthropicMessage(message, Date.now())
       } catch (error) {
-        throw toModelCallError(error, call.signal, callTimeout)
+        throw toModelCallError(error, call.signal, limit.signal)
       }
     },
   }

@@ -69,16 +69,16 @@ interface SdkError {
 }
 
 /**
- * What an SDK threw, as a ModelCallError. `deadline` is the caller's signal, `callTimeout` the client's own.
+ * What an SDK threw, as a ModelCallError. `deadline` is the caller's signal, `callLimit` the one that also ends with the time for one call.
  * Providers' messages are read for what they say of the context's length, and never passed on: some quote the prompt.
  */
-export function toModelCallError(error: unknown, deadline: AbortSignal, callTimeout: AbortSignal): ModelCallError {
+export function toModelCallError(error: unknown, deadline: AbortSignal, callLimit: AbortSignal): ModelCallError {
   if (error instanceof ModelCallError) return error
   if (deadline.aborted)
     return isTimeout(deadline.reason)
       ? new ModelCallError('deadline', "no answer by the step's deadline")
       : new ModelCallError('cancelled', 'the caller cancelled the call')
-  if (callTimeout.aborted) return new ModelCallError('timeout', 'no answer within the time for one call')
+  if (callLimit.aborted) return new ModelCallError('timeout', 'no answer within the time for one call')
   const status = statusOf(error)
   if (status !== undefined) return fromStatus(status, error as SdkError)
   const codes = errorCodes(error)

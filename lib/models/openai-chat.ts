@@ -3,6 +3,7 @@ import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from 'ope
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { ChatAnswer, ChatCall, ChatModel } from './chat-model.ts'
 import { ModelCallError, toModelCallError } from './model-call-error.ts'
+import { timeLimit } from './time-limit.ts'
 
 export interface OpenAiChatOptions {
   /** Up to and including /v1. */
@@ -39,14 +40,14 @@ export function createOpenAiChat(options: OpenAiChatOptions): ChatModel {
   })
   return {
     complete: async (request, call) => {
-      const callTimeout = AbortSignal.timeout(callTimeoutMs)
+      using limit = timeLimit(callTimeoutMs, call.signal)
       try {
         const completion = await client.chat.completions.create(buildBody(request, call, tokenField), {
-          signal: AbortSignal.any([call.signal, callTimeout]),
+          signal: limit.signal,
         })
         return readAnswer(completion)
       } catch (error) {
-        throw toModelCallError(error, call.signal, callTimeout)
+        throw toModelCallError(error, call.signal, limit.signal)
       }
     },
   }

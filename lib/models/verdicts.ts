@@ -36,6 +36,13 @@ export const verdicts = {
   backend_timeout: { transient: true, meaning: 'The backend did not answer in the time that the step had left.' },
   backend_refused: { transient: false, meaning: 'The backend rejected the request itself (a 4xx other than 429).' },
   context_exceeded: { transient: false, meaning: "Prompt and answer do not fit into the model's context." },
+  access_denied: { transient: false, meaning: 'The key is missing, wrong or without quota (401, 402, 403).' },
+  breaker_open: { transient: true, meaning: 'The provider failed too often of late and is left alone for a while.' },
+  constraint_violated: {
+    transient: false,
+    meaning:
+      'The worker found no place that the step may go to: the policy changed after the decision. Nothing was sent.',
+  },
 } as const satisfies Record<string, VerdictInfo>
 
 export type Verdict = keyof typeof verdicts

@@ -11,5 +11,6 @@ test('another call to the same model is worth making only where the answer was n
     'backend_unavailable',
     'backend_overloaded',
     'backend_timeout',
+    'breaker_open',
   ])
 })

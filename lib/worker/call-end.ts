@@ -1,0 +1,84 @@
+import type { ChatRequest } from '#lib/events/chat-request'
+import type { RoutedStep } from '#lib/events/types.generated'
+import type { ChatAnswer } from '#lib/models/chat-model'
+import type { CallFailure, ModelCallError } from '#lib/models/model-call-error'
+import type { Verdict } from '#lib/models/verdicts'
+import type { CompiledPolicy } from '#lib/policy/compile-policy'
+import type { PolicyModel } from '#lib/policy/schema'
+
+/** A step that may be sent: everything that a call needs to know. */
+export interface ModelJob {
+  routed: RoutedStep
+  request: ChatRequest
+  model: PolicyModel
+  /** Ids of the backends or providers that the step may go to; no other gets it. */
+  permitted: ReadonlySet<string>
+  /** In force when the record was read. */
+  policy: CompiledPolicy
+  deadlineAtMs: number
+}
+
+/** A call that may have been billed and whose answer is lost. */
+export interface LostCall {
+  callNo: number
+  /** Id of the backend or provider. */
+  backend: string
+  region: string
+  startedAtMs: number
+  endedAtMs: number
+  detail: string
+}
+
+interface CallMade {
+  /** Of the last call; 0 when none was made. */
+  callNo: number
+  /** Id of the backend or provider; empty when none was reached. */
+  backend: string
+  region: string
+  startedAtMs: number
+  endedAtMs: number
+  /** Earlier calls of this attempt, each charged at its bound. */
+  lost: readonly LostCall[]
+}
+
+/** How the calls of one attempt ended. */
+export type CallEnd = CallMade &
+  (
+    | { kind: 'answered'; answer: ChatAnswer }
+    | { kind: 'failed'; verdict: Exclude<Verdict, 'ok'>; detail: string; outcomeUnknown: boolean }
+    /** The step's deadline passed; `outcomeUnknown` where a call was under way. */
+    | { kind: 'expired'; outcomeUnknown: boolean }
+  )
+
+/** Makes the calls of one attempt, with its retries; gives up at the deadline. Throws only what is no fault of the model. */
+export type CallModel = (job: ModelJob, signal: AbortSignal) => Promise<CallEnd>
+
+const verdictOf = {
+  rate_limited: 'backend_overloaded',
+  overloaded: 'backend_overloaded',
+  server_error: 'backend_unavailable',
+  unreachable: 'backend_unavailable',
+  cut_off: 'backend_unavailable',
+  malformed: 'response_malformed',
+  timeout: 'backend_timeout',
+  deadline: 'backend_timeout',
+  cancelled: 'backend_timeout',
+  bad_request: 'backend_refused',
+  context_length: 'context_exceeded',
+  unsupported: 'backend_refused',
+  auth: 'access_denied',
+  quota: 'access_denied',
+} as const satisfies Record<CallFailure, Exclude<Verdict, 'ok'>>
+
+/** The last call's failure as the end of the attempt. */
+export function failedEnd(made: CallMade, error: ModelCallError): CallEnd {
+  const { outcomeUnknown } = error
+  if (error.reason === 'deadline') return { ...made, kind: 'expired', outcomeUnknown }
+  const detail = `${error.reason}: ${error.message}`
+  return { ...made, kind: 'failed', verdict: verdictOf[error.reason], detail, outcomeUnknown }
+}
+
+/** No call was made, or none that is known of. */
+export function noCall(nowMs: number, lost: readonly LostCall[] = []): CallMade {
+  return { callNo: 0, backend: '', region: '', startedAtMs: nowMs, endedAtMs: nowMs, lost }
+}

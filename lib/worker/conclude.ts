@@ -1,0 +1,150 @@
+import { attemptDraft, outcomeDraft } from '#lib/audit/records'
+import type { Codec } from '#lib/events/codec'
+import { buildStepResult, decidedBy, type StepEnd } from '#lib/events/step-result'
+import { inNamespace, maxWeakAnswerBytes, twinFor } from '#lib/events/topics'
+import type { Attempt, RoutedStep } from '#lib/events/types.generated'
+import { costMicroUsd } from '#lib/models/prices'
+import type { Verdict } from '#lib/models/verdicts'
+import { verifyAnswer } from '#lib/models/verify-answer'
+import type { AuditDraft, Handled } from '#lib/stream/types'
+import type { AttemptMetrics } from '#lib/telemetry/step-metrics'
+import type { CallEnd, LostCall, ModelJob } from './call-end.ts'
+
+export interface ConcludeDeps {
+  codec: Pick<Codec, 'encode'>
+  metrics: AttemptMetrics
+  namespace: string
+  nowMs: () => number
+}
+
+/**
+ * What an attempt leads to: the step's result where its answer passes or its time is up, else the way back to the
+ * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that was lost.
+ */
+export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handled {
+  const { verdict, detail } = judge(job, end)
+  const answer = end.kind === 'answered' ? JSON.stringify(end.answer.completion) : null
+  const lost = end.lost.map((call) => lostAttempt(job, call))
+  const last = lastAttempt(job, end, verdict, detail)
+  const { step } = job.routed
+  const audit = lost.map((attempt) => attemptDraft(deps.codec, step, attempt, null))
+  audit.push(attemptDraft(deps.codec, step, last, answer))
+  const whole = withLost(last, lost)
+  deps.metrics.attempted(whole)
+  if (verdict === 'ok') return finish(deps, job, whole, audit, completed(answer))
+  if (end.kind === 'expired') return finish(deps, job, whole, audit, expired)
+  return reroute(deps, job.routed, { ...whole, ...cut(answer) }, audit)
+}
+
+/** A step whose deadline had passed before anything was tried. */
+export function expireUntried(deps: ConcludeDeps, routed: RoutedStep): Handled {
+  return finish(deps, { routed }, null, [], expired)
+}
+
+function judge(job: ModelJob, end: CallEnd): { verdict: Verdict; detail: string | null } {
+  if (end.kind === 'answered') return verifyAnswer(job.request, end.answer.completion)
+  if (end.kind === 'failed') return end
+  return { verdict: 'backend_timeout', detail: "no answer by the step's deadline" }
+}
+
+type Ending = Pick<StepEnd, 'status' | 'code' | 'message' | 'answer'>
+
+const completed = (answer: string | null): Ending => ({ status: 'completed', code: null, message: null, answer })
+const expired: Ending = {
+  status: 'expired',
+  code: 'SHUNT_DEADLINE_PASSED',
+  message: "no answer by the step's deadline",
+  answer: null,
+}
+
+function finish(
+  deps: ConcludeDeps,
+  { routed }: Pick<ModelJob, 'routed'>,
+  attempt: Attempt | null,
+  audit: AuditDraft[],
+  ending: Ending,
+): Handled {
+  const { step, origin, decision } = routed
+  const attempts = attempt === null ? routed.attempts : [...routed.attempts, attempt]
+  const result = buildStepResult(step, origin, attempts, {
+    ...ending,
+    ...decidedBy(decision),
+    answeredBy: attempt,
+    finishedAtMs: deps.nowMs(),
+  })
+  deps.metrics.ended(result.status)
+  const value = deps.codec.encode('step-result', result)
+  return {
+    records: [{ topic: inNamespace(deps.namespace, 'agent.results'), key: step.taskId, value }],
+    audit: [...audit, outcomeDraft(deps.codec, result)],
+  }
+}
+
+function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit: AuditDraft[]): Handled {
+  const value = deps.codec.encode('routed-step', { ...routed, attempts: [...routed.attempts, attempt] })
+  const topic = inNamespace(deps.namespace, twinFor('agent.steps.reroute', routed.step.priority))
+  return { records: [{ topic, key: routed.step.taskId, value }], audit }
+}
+
+function lastAttempt(job: ModelJob, end: CallEnd, verdict: Verdict, detail: string | null): Attempt {
+  const answer = end.kind === 'answered' ? end.answer : null
+  const outcomeUnknown = end.kind !== 'answered' && end.outcomeUnknown
+  return {
+    ...attemptBase(job, end),
+    callNo: end.callNo,
+    verdict,
+    detail,
+    promptTokens: answer?.promptTokens ?? 0,
+    completionTokens: answer?.completionTokens ?? 0,
+    costMicroUsd: answer ? costOf(job, answer) : outcomeUnknown ? job.routed.decision.boundMicroUsd : 0,
+    outcomeUnknown,
+    standIn: answer?.standIn ?? false,
+  }
+}
+
+function costOf(job: ModelJob, answer: { promptTokens: number; completionTokens: number; standIn: boolean }): number {
+  return answer.standIn ? 0 : costMicroUsd(job.model.price, answer.promptTokens, answer.completionTokens)
+}
+
+function lostAttempt(job: ModelJob, call: LostCall): Attempt {
+  return {
+    ...attemptBase(job, call),
+    callNo: call.callNo,
+    verdict: 'backend_unavailable' satisfies Verdict,
+    detail: call.detail,
+    promptTokens: 0,
+    completionTokens: 0,
+    costMicroUsd: job.routed.decision.boundMicroUsd,
+    outcomeUnknown: true,
+    standIn: false,
+  }
+}
+
+function attemptBase(job: ModelJob, call: Pick<LostCall, 'backend' | 'region' | 'startedAtMs' | 'endedAtMs'>) {
+  const { decision } = job.routed
+  return {
+    attempt: decision.attempt,
+    tier: decision.tier,
+    model: decision.model,
+    backend: call.backend,
+    region: call.region,
+    startedAtMs: call.startedAtMs,
+    endedAtMs: call.endedAtMs,
+    answer: null,
+    answerTruncated: false,
+  }
+}
+
+/** The step counts one attempt a decision, at the cost of all its calls. */
+function withLost(last: Attempt, lost: readonly Attempt[]): Attempt {
+  if (lost.length === 0) return last
+  const costOfLost = lost.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0)
+  return { ...last, costMicroUsd: last.costMicroUsd + costOfLost, outcomeUnknown: true }
+}
+
+/** Cut at a whole character. */
+function cut(answer: string | null): Pick<Attempt, 'answer' | 'answerTruncated'> {
+  if (answer === null || Buffer.byteLength(answer) <= maxWeakAnswerBytes) return { answer, answerTruncated: false }
+  const bytes = Buffer.from(answer).subarray(0, maxWeakAnswerBytes)
+  return { answer: new TextDecoder().decode(bytes, { stream: true }), answerTruncated: true }
+}

@@ -1,0 +1,56 @@
+import { ShuntError } from '#lib/errors'
+import type { Codec } from '#lib/events/codec'
+import { validateRequest } from '#lib/events/request-fields'
+import type { RoutedStep } from '#lib/events/types.generated'
+import type { PolicyInForce } from '#lib/policy/policy-store'
+import { deadlineOf } from '#lib/routing/deadline'
+import type { Handle } from '#lib/stream/types'
+import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
+import { conclude, expireUntried, type ConcludeDeps } from './conclude.ts'
+import { permittedPlaces, type PermittedPlaces } from './permitted-places.ts'
+
+export interface RoutedStepDeps extends ConcludeDeps {
+  codec: Codec
+  policies: { inForce(): PolicyInForce | undefined; byHash(hash: string): PolicyInForce | undefined }
+  /** How this attempt ended, where an earlier handling of the same record got that far; asked before anything else. */
+  recall?: (job: ModelJob) => Promise<CallEnd | null>
+  callModel: CallModel
+}
+
+/** A RoutedStep to its result or back to the classifier: the same for every tier, which differ in how they call. */
+export function createHandleRouted(deps: RoutedStepDeps): Handle {
+  return async (record, signal) => {
+    const routed = await deps.codec.decode('routed-step', record.value)
+    const { job, why } = prepare(deps, routed)
+    const recalled = await deps.recall?.(job)
+    if (recalled) return conclude(deps, job, recalled)
+    if (deps.nowMs() >= job.deadlineAtMs) return expireUntried(deps, routed)
+    if (job.permitted.size === 0) return conclude(deps, job, notCalled(deps.nowMs(), why))
+    return conclude(deps, job, await deps.callModel(job, signal))
+  }
+}
+
+/** The step keeps the policy that decided it; where it may go is asked of that one and of the one in force. */
+function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why: PermittedPlaces['reason'] } {
+  const { step, origin, decision } = routed
+  const inForce = deps.policies.inForce()?.policy
+  const decided = deps.policies.byHash(decision.policyHash)?.policy
+  if (!inForce || !decided)
+    throw new ShuntError('SHUNT_POLICY_MISSING', `policy ${decision.policyHash} is not known here yet`, {
+      retryable: true,
+    })
+  const model = inForce.index.models.get(decision.model)?.model ?? decided.index.models.get(decision.model)?.model
+  if (model?.tier !== decision.tier)
+    throw new ShuntError('SHUNT_EVENT_INVALID', `the policy has no ${decision.tier} model ${decision.model}`)
+  const { ids, reason } = permittedPlaces(step, model.id, inForce, decided)
+  const { request } = validateRequest(step.request, decided)
+  const timed = { deadlineAtMs: step.deadlineAtMs, receivedAtMs: origin.receivedAtMs, priority: step.priority }
+  const deadlineAtMs = deadlineOf(timed, decided)
+  return { job: { routed, request, model, permitted: ids, policy: inForce, deadlineAtMs }, why: reason }
+}
+
+function notCalled(nowMs: number, why: PermittedPlaces['reason']): CallEnd {
+  const end = { ...noCall(nowMs), kind: 'failed' as const, outcomeUnknown: false }
+  if (why === null) return { ...end, verdict: 'backend_unavailable', detail: 'the policy in force has no such model' }
+  return { ...end, verdict: 'constraint_violated', detail: why }
+}
