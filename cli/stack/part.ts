@@ -69,9 +69,11 @@ export async function startPart(spec: PartSpec): Promise<Part> {
   const identity = child.pid === undefined ? undefined : identifyProcess(child.pid)
   if (!identity) throw failure(`${id} did not start: ${await ended}`, logFile)
   writePartRecord(runDir, { id, name, process: identity, address, logFile, settings })
+  // What is to outlive its command must not keep it from ending.
   child.unref()
 
   const end = async (graceMs: number) => {
+    child.ref()
     await endProcess(identity, graceMs)
     await ended
     removePartRecord(runDir, id)
