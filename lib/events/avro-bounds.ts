@@ -4,9 +4,10 @@ import type { Type } from 'avsc'
 export type Skip = (bytes: Buffer, pos: number) => number
 
 /**
- * A walk over a value's bytes that only checks lengths. Why, when avsc decodes? avsc looks at the buffer's end after it
+ * A walk over a value's bytes that checks lengths and the range of numbers. Why, when avsc decodes? avsc looks at the buffer's end after it
  * has read: an array that claims 2^40 items, or a block with a negative size, keeps it busy until memory is gone, and a
  * dozen bytes would kill each process that reads them. After this walk a decode is bounded by the length of its bytes.
+ * Nor does it look whether an int fits 32 bits, so that what it reads may be more than it can write.
  *
  * Blocks of items that take no bytes (null, records without fields) may not outnumber the bytes that are left.
  */
@@ -41,7 +42,9 @@ function compileNew(type: TypeShape, inner: (type: Type) => Skip): Skip {
     case 'boolean':
       return fixed(1)
     case 'int':
+      return within(-(2 ** 31), 2 ** 31 - 1, 'an int takes more than 32 bits')
     case 'long':
+      return within(-maxExactLong, maxExactLong, 'a long lies beyond 2^52')
     case 'enum':
       return skipLong
     case 'float':
@@ -101,7 +104,23 @@ const skipLong: Skip = (bytes, pos) => {
   throw limit === bytes.length ? truncated() : new RangeError('an integer takes more than 64 bits')
 }
 
-/** The value at `pos`; above 2^53 inexact, which is out of every bound here. */
+/** avsc doubles a long in float arithmetic: beyond this it loses a bit, and with it the sign. */
+export const maxExactLong = 2 ** 52
+
+function within(min: number, max: number, problem: string): Skip {
+  return (bytes, pos) => {
+    const end = skipLong(bytes, pos)
+    if (end - pos >= 5) {
+      const value = readLong(bytes, pos)
+      if (value < min || value > max) throw new RangeError(problem)
+    }
+    return end
+  }
+}
+
+/**
+ * The value at `pos`. Beyond 2^52 it is inexact and may lose its sign, but not its size: it is out of every bound here.
+ */
 function readLong(bytes: Buffer, pos: number): number {
   let value = 0
   let factor = 1

@@ -81,7 +81,7 @@ export interface ChatToolCall {
 export interface ChatTool {
   type: 'function'
   /** `parameters` is a JSON Schema. */
-  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean | null }
+  function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean }
 }
 
 export type ChatToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } }
@@ -91,5 +91,5 @@ export type ChatResponseFormat =
   | { type: 'json_object' }
   | {
       type: 'json_schema'
-      json_schema: { name: string; description?: string; schema?: Record<string, unknown>; strict?: boolean | null }
+      json_schema: { name: string; description?: string; schema?: Record<string, unknown>; strict?: boolean }
     }

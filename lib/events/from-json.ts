@@ -1,4 +1,5 @@
 import { ShuntError } from '#lib/errors'
+import { maxExactLong } from './avro-bounds.ts'
 import { bundledSchema, type AvroNode } from './schemas.ts'
 import type { EventName } from './subjects.ts'
 import type { EventTypes } from './types.generated.ts'
@@ -104,10 +105,10 @@ function enumOf(symbols: readonly string[]): Read {
 }
 
 const wholeNumber =
-  (limit: number): Read =>
+  (min: number, max: number): Read =>
   (value, path) => {
-    if (typeof value !== 'number' || !Number.isInteger(value) || value < -limit - 1 || value > limit)
-      throw invalid(path, 'must be a whole number, not in quotes')
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
+      throw invalid(path, `must be a whole number up to ${max}, not in quotes`)
     return value
   }
 
@@ -120,8 +121,8 @@ const primitives: Record<string, Read> = {
     if (typeof value !== 'boolean') throw invalid(path, 'must be true or false, not in quotes')
     return value
   },
-  int: wholeNumber(2 ** 31 - 1),
-  long: wholeNumber(Number.MAX_SAFE_INTEGER - 1),
+  int: wholeNumber(-(2 ** 31), 2 ** 31 - 1),
+  long: wholeNumber(-maxExactLong, maxExactLong),
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

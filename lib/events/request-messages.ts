@@ -67,8 +67,8 @@ function checkCalls(value: unknown, rule: FieldRule, path: string): void {
   for (let i = 0; i < value.length; i++) {
     const at = `${path}[${i}]`
     const call = objectAt(value[i], at)
-    keepKnown(rule, call, callFields, at)
     if (call['type'] !== 'function') throw unsupported(`${at}.type`, 'must be function')
+    keepKnown(rule, call, callFields, at)
     if (typeof call['id'] !== 'string' || call['id'] === '')
       throw malformed(`${at}.id`, 'must be a string of at least one character')
     const called = objectAt(call['function'], `${at}.function`)
