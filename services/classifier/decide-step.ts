@@ -1,0 +1,104 @@
+import type { Codec } from '#lib/events/codec'
+import type { ChatRequest } from '#lib/events/chat-request'
+import { inNamespace, twinFor } from '#lib/events/topics'
+import { bestWeakAnswer, buildStepResult, type StepEnd } from '#lib/events/step-result'
+import type { AgentStep, Attempt, DecisionOutcome, LedgerSnapshot, StepOrigin } from '#lib/events/types.generated'
+import { decisionDraft, outcomeDraft } from '#lib/audit/records'
+import type { PolicyInForce } from '#lib/policy/policy-store'
+import { decide, engineVersion } from '#lib/routing/decide'
+import { extractFacts } from '#lib/routing/facts'
+import type { Handled } from '#lib/stream/types'
+
+export interface DecideDeps {
+  codec: Pick<Codec, 'encode'>
+  namespace: string
+  /** Told of each decision, for the metrics. */
+  decided: (outcome: DecisionOutcome) => void
+}
+
+/** A step to be decided, anew or again. */
+export interface StepToDecide {
+  step: AgentStep
+  request: ChatRequest
+  origin: StepOrigin
+  /** sha256 of the record that was read. */
+  contentHash: Buffer
+  /** Earlier attempts with their weak answers, first to last. */
+  attempts: Attempt[]
+}
+
+/** Facts and snapshot into decide(), its outcome into records: the step routed, or its result; and the decision's audit. */
+export function decideStep(
+  deps: DecideDeps,
+  input: StepToDecide,
+  policy: PolicyInForce,
+  snapshot: LedgerSnapshot,
+): Handled {
+  const { step, origin, attempts } = input
+  const facts = extractFacts(step, input.request, attempts)
+  const outcome = decide(facts, snapshot, policy.policy)
+  deps.decided(outcome)
+
+  const attempt = attempts.length + 1
+  const decision = decisionDraft(deps.codec, {
+    stepId: step.stepId,
+    taskId: step.taskId,
+    origin,
+    contentHash: input.contentHash,
+    attempt,
+    engineVersion,
+    policyHash: Buffer.from(policy.hash, 'hex'),
+    scorerHash: null,
+    facts,
+    snapshot,
+    outcome,
+  })
+
+  if (outcome.action === 'route' && outcome.tier !== null && outcome.model !== null) {
+    const flow = outcome.tier === 'oss' ? 'agent.steps.oss' : 'agent.steps.frontier'
+    const value = deps.codec.encode('routed-step', {
+      step,
+      origin,
+      decision: {
+        attempt,
+        tier: outcome.tier,
+        model: outcome.model,
+        reasons: outcome.reasons,
+        pSuccessPpm: facts.pSuccessPpm,
+        thresholdPpm: outcome.thresholdPpm,
+        policyHash: policy.hash,
+        scorerHash: null,
+        engineVersion,
+        maxOutputTokens: outcome.maxOutputTokens,
+        boundMicroUsd: outcome.boundMicroUsd,
+        decidedAtMs: snapshot.nowMs,
+      },
+      attempts,
+    })
+    const topic = inNamespace(deps.namespace, twinFor(flow, step.priority))
+    return { records: [{ topic, key: step.taskId, value }], audit: [decision] }
+  }
+
+  const result = buildStepResult(step, origin, attempts, endOf(outcome, attempts, policy.hash, snapshot.nowMs))
+  const value = deps.codec.encode('step-result', result)
+  const topic = inNamespace(deps.namespace, 'agent.results')
+  return { records: [{ topic, key: step.taskId, value }], audit: [decision, outcomeDraft(deps.codec, result)] }
+}
+
+const statusOf = { refuse: 'refused', expire: 'expired', fail: 'failed' } as const
+
+function endOf(outcome: DecisionOutcome, attempts: Attempt[], policyHash: string, nowMs: number): StepEnd {
+  if (outcome.action === 'unknown' || outcome.action === 'route')
+    throw new TypeError(`decide() answered ${outcome.action} without a model`)
+  const weak = outcome.action === 'fail' ? bestWeakAnswer(attempts) : null
+  return {
+    status: statusOf[outcome.action],
+    code: outcome.code,
+    message: null,
+    answer: weak?.answer ?? null,
+    answeredBy: weak,
+    reasons: outcome.reasons,
+    policyHash,
+    finishedAtMs: nowMs,
+  }
+}

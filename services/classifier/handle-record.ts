@@ -1,0 +1,48 @@
+import type { Codec } from '#lib/events/codec'
+import { outOfNamespace } from '#lib/events/topics'
+import { validateRequest } from '#lib/events/request-fields'
+import { ShuntError } from '#lib/errors'
+import { sha256 } from '#lib/audit/records'
+import type { PolicyInForce } from '#lib/policy/policy-store'
+import type { Handle, InboundRecord } from '#lib/stream/types'
+import { admitStep, type AdmitDeps } from './admit-step.ts'
+import { decideStep, type DecideDeps, type StepToDecide } from './decide-step.ts'
+
+export interface HandleDeps extends AdmitDeps, DecideDeps {
+  codec: Codec
+  policyInForce: () => PolicyInForce | undefined
+  nowMs: () => number
+}
+
+/**
+ * A record of the classifier's four topics: a new step is admitted first, one that comes back was admitted before and
+ * brings its attempts. Both are then decided on the policy in force.
+ */
+export function createHandle(deps: HandleDeps): Handle {
+  return async (record) => {
+    const policy = deps.policyInForce()
+    if (!policy)
+      throw new ShuntError('SHUNT_POLICY_MISSING', 'no policy is in force: run `shunt policy activate FILE`', {
+        retryable: true,
+      })
+    const topic = outOfNamespace(deps.namespace, record.topic)
+    const rerouted = topic === 'agent.steps.reroute' || topic === 'agent.steps.reroute.batch'
+    const input = rerouted ? await readReroute(deps, record, policy) : await admitStep(deps, record, policy)
+    if ('records' in input) return input
+    // Budgets, failures and provider states join the snapshot with the ledger.
+    const snapshot = {
+      nowMs: deps.nowMs(),
+      budgetLeftMicroUsd: null,
+      failuresPpm: null,
+      unavailableModels: [],
+      ledgerLagMs: null,
+    }
+    return decideStep(deps, { attempts: [], ...input }, policy, snapshot)
+  }
+}
+
+async function readReroute(deps: HandleDeps, record: InboundRecord, policy: PolicyInForce): Promise<StepToDecide> {
+  const { step, origin, attempts } = await deps.codec.decode('routed-step', record.value)
+  const { request } = validateRequest(step.request, policy.policy)
+  return { step, request, origin, attempts, contentHash: sha256(record.value!) }
+}
