@@ -1,7 +1,97 @@
+import type { Codec } from '#lib/events/codec'
+import { inNamespace } from '#lib/events/topics'
+import type { KafkaFactory } from '#lib/stream/kafka'
+import { createTail } from '#lib/stream/tail'
+import type { InboundRecord } from '#lib/stream/types'
+import type { Logger } from '#lib/telemetry/logger'
 import type { CompiledPolicy } from './compile-policy.ts'
+import { parsePolicyContent } from './load.ts'
+
+/** Name of the order in agent.control that puts a policy in force; its value is `{"hash": "…"}`. */
+export const policyOrderName = 'policy'
 
 /** A policy and the hash that names it. */
 export interface PolicyInForce {
   hash: string
   policy: CompiledPolicy
+}
+
+export interface PolicyStore extends AsyncDisposable {
+  /** Undefined while none is in force, or while the one that is could not be read yet. */
+  inForce(): PolicyInForce | undefined
+  /** Any policy that agent.policies holds: a step keeps the one that decided it. */
+  byHash(hash: string): PolicyInForce | undefined
+  /** Resolves once everything that was published before has been read; true if a policy is in force then. */
+  ready(): Promise<boolean>
+  /** Calls back whenever another policy comes in force, and at once where one is. */
+  onChange(listener: (policy: PolicyInForce) => void): void
+}
+
+export interface PolicyStoreDeps {
+  kafka: KafkaFactory
+  codec: Pick<Codec, 'decode'>
+  log: Pick<Logger, 'info' | 'warn' | 'error' | 'debug'>
+}
+
+/**
+ * Follows agent.policies and agent.control, so that a policy is in force in every process within moments of its order,
+ * without a restart. What cannot be read is logged and passed over: the policy in force stays.
+ */
+export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: string }): PolicyStore {
+  const { log } = deps
+  const policies = new Map<string, PolicyInForce>()
+  const listeners = new Set<(policy: PolicyInForce) => void>()
+  let orderedHash: string | undefined
+  let current: PolicyInForce | undefined
+
+  // The order may come before its policy: they are in two topics.
+  function follow(): void {
+    const ordered = orderedHash === undefined ? undefined : policies.get(orderedHash)
+    if (!ordered || ordered.hash === current?.hash) return
+    current = ordered
+    log.info({ policyHash: ordered.hash }, 'policy in force')
+    for (const listener of listeners) listener(ordered)
+  }
+
+  async function readPolicy(value: Buffer): Promise<void> {
+    const record = await deps.codec.decode('policy-record', value)
+    if (record.type !== 'policy' || policies.has(record.hash)) return
+    const { policy } = parsePolicyContent(record.content.toString(), record.hash)
+    policies.set(record.hash, { hash: record.hash, policy })
+  }
+
+  async function readOrder(value: Buffer): Promise<void> {
+    const order = await deps.codec.decode('control-order', value)
+    if (order.name !== policyOrderName) return
+    const { hash } = JSON.parse(order.value) as { hash?: unknown }
+    if (typeof hash !== 'string') return log.error({ orderId: order.orderId }, 'an order names no policy')
+    orderedHash = hash
+    if (!policies.has(hash)) log.warn({ policyHash: hash }, 'the policy that was ordered is not known here yet')
+  }
+
+  const policiesTopic = inNamespace(options.namespace, 'agent.policies')
+  const tail = createTail(deps, {
+    topics: [policiesTopic, inNamespace(options.namespace, 'agent.control')],
+    from: 'beginning',
+    groupPrefix: inNamespace(options.namespace, 'policy-store'),
+    async onRecord({ topic, value }: InboundRecord) {
+      if (value === null) return
+      await (topic === policiesTopic ? readPolicy(value) : readOrder(value))
+      follow()
+    },
+  })
+
+  return {
+    inForce: () => current,
+    byHash: (hash) => policies.get(hash),
+    async ready() {
+      await tail.caughtUp
+      return current !== undefined
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      if (current) listener(current)
+    },
+    [Symbol.asyncDispose]: () => tail.stop(),
+  }
 }

@@ -1,0 +1,64 @@
+import { randomUUID } from 'node:crypto'
+import { ShuntError } from '#lib/errors'
+import type { Codec } from '#lib/events/codec'
+import { inNamespace } from '#lib/events/topics'
+import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
+import type { LoadedPolicy } from './load.ts'
+import { policyOrderName } from './policy-store.ts'
+
+export interface ActivateDeps {
+  kafka: KafkaFactory
+  codec: Pick<Codec, 'encode'>
+  nowMs: () => number
+}
+
+export interface ActivateOptions {
+  namespace: string
+  /** Who orders it, and why: both are kept. */
+  actor: string
+  reason: string
+}
+
+/**
+ * Publishes the policy to agent.policies and, once that is acknowledged, orders it in agent.control. Between the two a
+ * crash leaves a policy that nobody uses; ordered and unknown it can never be.
+ * Throws SHUNT_KAFKA_UNAVAILABLE (retryable: activating again is safe).
+ */
+export async function activatePolicy(
+  deps: ActivateDeps,
+  loaded: LoadedPolicy,
+  options: ActivateOptions,
+): Promise<void> {
+  const { namespace, actor, reason } = options
+  const policy = deps.codec.encode('policy-record', {
+    hash: loaded.hash,
+    type: 'policy',
+    part: 0,
+    parts: 1,
+    content: Buffer.from(loaded.content),
+  })
+  const order = deps.codec.encode('control-order', {
+    name: policyOrderName,
+    orderId: randomUUID(),
+    actor,
+    reason,
+    atMs: deps.nowMs(),
+    value: JSON.stringify({ hash: loaded.hash }),
+  })
+  const producer = deps.kafka('shunt-policy').producer(producerConfig())
+  try {
+    await producer.connect()
+    const send = (topic: string, key: string, value: Buffer) =>
+      producer.send({ topic: inNamespace(namespace, topic), acks: -1, messages: [{ key, value }] })
+    await send('agent.policies', loaded.hash, policy)
+    await send('agent.control', policyOrderName, order)
+  } catch (cause) {
+    throw new ShuntError(
+      'SHUNT_KAFKA_UNAVAILABLE',
+      'the policy could not be published: check KAFKA_BROKERS and `shunt topics apply`, then activate it again',
+      { retryable: true, cause },
+    )
+  } finally {
+    await producer.disconnect().catch(() => {})
+  }
+}
