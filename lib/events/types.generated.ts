@@ -189,6 +189,7 @@ export interface StepFacts {
   /** Upper estimate. */
   promptTokens: number
   messageCount: number
+  imageCount: number
   toolCount: number
   toolAmbiguityPpm: number
   traceTroublePpm: number

@@ -59,6 +59,8 @@ const model = z.strictObject({
   tokenMarginPpm: z.number().int().min(1_000_000).max(10_000_000).default(1_150_000),
   /** Whether it can be offered tools. @default true */
   tools: z.boolean().default(true),
+  /** Whether it reads images. @default false */
+  images: z.boolean().default(false),
 })
 
 /** Where the data goes: a model may be reached in several regions, and each is permitted or not by itself. */

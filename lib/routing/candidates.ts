@@ -52,6 +52,7 @@ function assess(
   const forbidden = whyUnreachable(places, constraints, policy)
   if (forbidden !== null) return forbidden
   if (facts.toolCount > 0 && !model.tools) return 'no_tool_support'
+  if (facts.imageCount > 0 && !model.images) return 'no_image_support'
 
   const wanted = Math.min(facts.maxOutputTokens ?? model.maxOutputTokens, model.maxOutputTokens)
   const room = model.contextTokens - facts.promptTokens

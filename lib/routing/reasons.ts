@@ -12,6 +12,7 @@ export const removalReasons = {
   ...constraintReasons,
   context_too_small: "The prompt does not fit into the model's context.",
   no_tool_support: 'The step offers tools, and the model takes none.',
+  no_image_support: 'The step holds images, and the model reads none.',
   budget_exhausted: 'The upper bound of what an answer costs is more than what is left of the budget.',
 } as const
 export type RemovalReason = keyof typeof removalReasons
