@@ -6,8 +6,10 @@ import type { StepResult } from '#lib/events/types.generated'
 import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
+import { decodeResult } from './decode-result.ts'
 import { createPublisher, type PublisherOptions, type PublishOptions } from './publisher.ts'
 import { completeStep, type StepInput } from './step-input.ts'
+import { withAdmin } from './topic-range.ts'
 import { createWaits, type RecordPlace, type StepKey, type WaitOptions, type WaitsOptions } from './waits.ts'
 
 export interface ClientDeps {
@@ -59,26 +61,26 @@ export interface Client {
  * Throws SHUNT_KAFKA_UNAVAILABLE (retryable) or SHUNT_TOPICS_NOT_APPLIED.
  */
 export async function createClient(deps: ClientDeps, options: ClientOptions): Promise<Client> {
-  const { codec, log } = deps
   const follows = options.results ?? true
   const waits = createWaits(options)
   const publisher = createPublisher(deps, options)
   const listeners = new Set<(result: StepResult, place: RecordPlace) => void>()
 
   async function receive(record: InboundRecord): Promise<void> {
-    if (record.value === null) return
-    let result: StepResult
-    try {
-      result = await codec.decode('step-result', record.value)
-    } catch (err) {
-      log.warn({ err, partition: record.partition, offset: record.offset }, 'a result cannot be read')
-      return
-    }
+    const result = await decodeResult(deps, record)
+    if (!result) return
     waits.offer(result)
     const place = { topic: record.topic, partition: record.partition, offset: record.offset }
     for (const listener of listeners) listener(result, place)
   }
 
+  await withAdmin(
+    deps,
+    (['agent.steps', 'agent.steps.batch', 'agent.results'] as const).map((name) =>
+      inNamespace(options.namespace, name),
+    ),
+    () => Promise.resolve(),
+  )
   const tail = follows
     ? createTail(deps, { topics: [inNamespace(options.namespace, 'agent.results')], from: 'end', onRecord: receive })
     : undefined

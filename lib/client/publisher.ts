@@ -145,8 +145,10 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
     })
   }
 
+  const isFull = (): boolean => bufferedBytes >= maxBufferedBytes
+
   async function room(signal: AbortSignal | undefined): Promise<void> {
-    while (bufferedBytes >= maxBufferedBytes) {
+    while (isFull()) {
       const { promise, resolve } = Promise.withResolvers<void>()
       roomWaiters.push(resolve)
       const wake = (): void => resolve()
@@ -203,7 +205,7 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
     /** Sends what is queued, then disconnects. */
     async close(): Promise<void> {
       closed = true
-      while (sending) await sending
+      for (let open = sending; open; open = sending) await open
       await discardProducer()
     },
   }

@@ -44,6 +44,10 @@ export interface WaitsOptions {
 
 export const waitsDefaults = { maxIdle: 10_000, maxIdleChars: 32 * 1024 * 1024 } satisfies Required<WaitsOptions>
 
+function fresh(): Entry {
+  return { waiters: new Set(), place: undefined, publishing: false, results: [] }
+}
+
 /** Names a step in a Map; no id may hold a NUL. */
 export function stepKeyText(key: StepKey): string {
   return `${key.tenantId}\0${key.stepId}`
@@ -73,7 +77,6 @@ export function createWaits(options: WaitsOptions = {}) {
   let closed: unknown
 
   const chars = (entry: Entry): number => entry.results.reduce((sum, result) => sum + (result.answer?.length ?? 0), 0)
-  const fresh = (): Entry => ({ waiters: new Set(), place: undefined, publishing: false, results: [] })
 
   function rest(name: string, entry: Entry): void {
     idle.set(name, entry)
@@ -143,8 +146,8 @@ export function createWaits(options: WaitsOptions = {}) {
       const { timeoutMs = 120_000, signal } = options
       const name = stepKeyText(key)
       return new Promise((resolve, reject) => {
-        if (closed !== undefined) return reject(closed as Error)
-        if (signal?.aborted) return reject(signal.reason as Error)
+        if (closed !== undefined) return reject(closed)
+        if (signal?.aborted) return reject(signal.reason)
         const entry = waiting.get(name) ?? wake(name)
         waiting.set(name, entry)
 
@@ -159,7 +162,7 @@ export function createWaits(options: WaitsOptions = {}) {
             waiting.delete(name)
             if (entry.publishing) rest(name, entry)
           }
-          reject(error as Error)
+          reject(error)
         }
         const aborted = (): void => fail(signal?.reason)
         const waiter: Waiter = {

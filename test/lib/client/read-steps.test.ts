@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
+import { array, assert, asyncProperty, integer, string } from 'fast-check'
 import { expect, test } from 'vitest'
 import { readLines } from '#lib/client/read-lines'
 import { readSteps, type StepDefaults, type StepLine } from '#lib/client/read-steps'
@@ -93,8 +93,8 @@ test('a request above the limit of a step is a bad line', async () => {
 })
 
 test('lines are those of split, however the bytes arrive', () =>
-  fc.assert(
-    fc.asyncProperty(fc.array(fc.string({ unit: 'grapheme' })), fc.integer({ min: 1, max: 9 }), async (parts, size) => {
+  assert(
+    asyncProperty(array(string({ unit: 'grapheme' })), integer({ min: 1, max: 9 }), async (parts, size) => {
       const text = parts.map((part) => part.replaceAll('\n', '')).join('\n')
       const lines = await Array.fromAsync(readLines(chunks(text, size), 1_000))
       const expected = text.split('\n')

@@ -1,0 +1,60 @@
+import { userInfo } from 'node:os'
+import type { Command } from 'commander'
+import { pino, type Logger } from 'pino'
+import { createCodec, type Codec } from '#lib/events/codec'
+import { readRuntimeConfig, type RuntimeConfig } from '#lib/config'
+import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
+import { describeError } from '#lib/telemetry/logger'
+
+/** What a command works with; `main.ts` makes it, tests make their own. */
+export interface CliContext {
+  env: Readonly<Record<string, string | undefined>>
+  stdin: NodeJS.ReadStream
+  stdout: NodeJS.WritableStream & { isTTY?: boolean; columns?: number }
+  /** Progress and messages: standard output holds nothing but what was asked for. */
+  stderr: NodeJS.WritableStream & { isTTY?: boolean }
+  /** Aborts at the first Ctrl-C. */
+  signal: AbortSignal
+}
+
+/** A command's end, where it is neither plain success nor an error: the exit code. */
+export type ExitCode = number
+
+/** Adds one command to the program. Its action returns the exit code, or nothing for 0. */
+export type AddCommand = (program: Command, run: RunAction) => void
+
+/** Wraps an action: gives it the context, and its exit code to the process. Arguments and options come last. */
+export type RunAction = <Args extends unknown[]>(
+  action: (context: CliContext, ...args: Args) => Promise<ExitCode | void>,
+) => (...args: Args) => Promise<void>
+
+export interface Connection {
+  config: RuntimeConfig
+  kafka: KafkaFactory
+  log: Logger
+}
+
+/** Where Kafka, registry and Redis are. Opens nothing. Throws SHUNT_CONFIG_INVALID. */
+export function connectionOf({ env }: CliContext): Connection {
+  const config = readRuntimeConfig(env)
+  const log = cliLogger(env)
+  return { config, log, kafka: createKafkaFactory({ log }, { brokers: config.brokers }) }
+}
+
+/** The same with the codec, whose schemas must be registered. */
+export async function connect(context: CliContext): Promise<Connection & { codec: Codec }> {
+  const connection = connectionOf(context)
+  const { registryUrl, namespace } = connection.config
+  return { ...connection, codec: await createCodec({ registryUrl, namespace, log: connection.log }) }
+}
+
+/** Silent unless SHUNT_LOG_LEVEL asks for more; then lines of JSON on standard error. */
+function cliLogger(env: CliContext['env']): Logger {
+  const options = { level: env['SHUNT_LOG_LEVEL'] ?? 'silent', serializers: { err: describeError } }
+  return pino(options, pino.destination({ dest: 2, sync: true }))
+}
+
+/** Who gives an operator's order, for its record. */
+export function actorOf({ env }: CliContext): string {
+  return env['SHUNT_ACTOR'] ?? userInfo().username
+}

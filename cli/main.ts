@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { addLanesCommand } from './commands/lanes.ts'
+import { addPublishCommand } from './commands/publish.ts'
+import { addResultsCommand } from './commands/results.ts'
+import { addSchemasCommand } from './commands/schemas.ts'
+import { addTaskCommand } from './commands/task.ts'
+import { addTopicsCommand } from './commands/topics.ts'
+import type { CliContext, RunAction } from './context.ts'
+import { exitCodes, reportError } from './report-error.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+function buildProgram(context: CliContext): Command {
+  const program = new Command('shunt')
+    .description('OSS by default, frontier on uncertainty: the routing layer in front of AI agents, on Kafka.')
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    })
+    .addHelpText(
+      'after',
+      `
+Environment: KAFKA_BROKERS, SCHEMA_REGISTRY_URL and REDIS_URL (defaults: the local stack), SHUNT_NAMESPACE,
+SHUNT_LOG_LEVEL for logs on standard error, SHUNT_DEBUG for stack traces.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
+    )
+  const run: RunAction =
+    (action) =>
+    async (...args) => {
+      process.exitCode = (await action(context, ...args)) ?? exitCodes.ok
+    }
+  addPublishCommand(program, run)
+  addResultsCommand(program, run)
+  addTaskCommand(program, run)
+  addTopicsCommand(program, run)
+  addSchemasCommand(program, run)
+  addLanesCommand(program, run)
+  return program
+}
+
+const interrupt = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.on(signal, () => {
+    // The second one does not wait for anything.
+    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted)
+    interrupt.abort()
+  })
+// A reader that has seen enough, such as `head`, is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? exitCodes.ok : exitCodes.failed)
+})
+
+const context: CliContext = {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  signal: interrupt.signal,
+}
+try {
+  await buildProgram(context).parseAsync(process.argv)
+  if (interrupt.signal.aborted) process.exitCode = exitCodes.interrupted
+} catch (error) {
+  process.exitCode = reportError(context, error)
+}

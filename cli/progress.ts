@@ -1,0 +1,61 @@
+import cliProgress from 'cli-progress'
+import type { CliContext } from './context.ts'
+
+/** How far a run is. A total that is not known yet grows. */
+export interface Progress {
+  total(count: number): void
+  step(): void
+  /** A line that stays, above the bar. */
+  say(line: string): void
+  end(): void
+}
+
+const plainEveryMs = 5_000
+
+/** A bar where standard error is a terminal, and a line every five seconds where it is a file or a pipe. */
+export function createProgress(context: Pick<CliContext, 'stderr'>, what: string): Progress {
+  return context.stderr.isTTY ? bar(context, what) : plainLines(context, what)
+}
+
+function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
+  const drawn = new cliProgress.SingleBar(
+    {
+      format: `${what} {bar} {value}/{total} {duration_formatted}`,
+      hideCursor: true,
+      stream: stderr,
+      // Ctrl-C is the command's.
+      gracefulExit: false,
+    },
+    cliProgress.Presets.shades_classic,
+  )
+  let total = 0
+  let value = 0
+  drawn.start(total, value)
+  return {
+    total: (count) => drawn.setTotal((total = count)),
+    step: () => drawn.update((value += 1)),
+    say(line) {
+      stderr.write(`\r\u001b[K${line}\n`)
+      drawn.render()
+    },
+    end: () => drawn.stop(),
+  }
+}
+
+function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
+  let total = 0
+  let value = 0
+  let saidAtMs = performance.now()
+  const tell = (): void => void stderr.write(`${what}: ${value} of ${total}\n`)
+  return {
+    total: (count) => void (total = count),
+    step() {
+      value += 1
+      if (performance.now() - saidAtMs < plainEveryMs) return
+      saidAtMs = performance.now()
+      tell()
+    },
+    say: (line) => void stderr.write(`${line}\n`),
+    end: tell,
+  }
+}

@@ -1,0 +1,29 @@
+import { inNamespace, topicNames, topics } from '#lib/events/topics'
+import { withAdmin, type ReadDeps } from './topic-range.ts'
+
+export interface ListedTopic {
+  name: string
+  /** Null for a topic that is not there. */
+  partitions: number | null
+  /** Offsets that hold, or held, a record or a transaction's marker: an upper bound of the records. */
+  offsets: number | null
+  /** As Shunt creates it; -1 for ever. */
+  retentionMs: number
+}
+
+/** Shunt's topics as they are in Kafka. Throws SHUNT_KAFKA_UNAVAILABLE (retryable). */
+export function listTopics(deps: Pick<ReadDeps, 'kafka'>, namespace: string): Promise<ListedTopic[]> {
+  return withAdmin(deps, [], async (admin) => {
+    const there = new Set(await admin.listTopics())
+    return Promise.all(
+      topicNames.map(async (topic) => {
+        const name = inNamespace(namespace, topic)
+        const { retentionMs } = topics[topic]
+        if (!there.has(name)) return { name, partitions: null, offsets: null, retentionMs }
+        const ranges = await admin.fetchTopicOffsets(name)
+        const offsets = ranges.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
+        return { name, partitions: ranges.length, offsets, retentionMs }
+      }),
+    )
+  })
+}
