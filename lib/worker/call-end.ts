@@ -5,14 +5,15 @@ import type { CallFailure, ModelCallError } from '#lib/models/model-call-error'
 import type { Verdict } from '#lib/models/verdicts'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { PolicyModel } from '#lib/policy/schema'
+import type { NamedPlace } from './permits.ts'
 
 /** A step that may be sent: everything that a call needs to know. */
 export interface ModelJob {
   routed: RoutedStep
   request: ChatRequest
   model: PolicyModel
-  /** Ids of the backends or providers that the step may go to; no other gets it. */
-  permitted: ReadonlySet<string>
+  /** Whether the step may go there now; asked right before each call, of both policies (permits.ts). */
+  permits: (place: NamedPlace) => boolean
   /** In force when the record was read. */
   policy: CompiledPolicy
   deadlineAtMs: number

@@ -7,7 +7,7 @@ import { deadlineOf } from '#lib/routing/deadline'
 import type { Handle } from '#lib/stream/types'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
 import { conclude, expireUntried, type ConcludeDeps } from './conclude.ts'
-import { permittedPlaces, type PermittedPlaces } from './permitted-places.ts'
+import { whyNotPermitted, whyNowhere, type ForbiddenBecause } from './permits.ts'
 
 export interface RoutedStepDeps extends ConcludeDeps {
   codec: Codec
@@ -25,13 +25,17 @@ export function createHandleRouted(deps: RoutedStepDeps): Handle {
     const recalled = await deps.recall?.(job)
     if (recalled) return conclude(deps, job, recalled)
     if (deps.nowMs() >= job.deadlineAtMs) return expireUntried(deps, routed)
-    if (job.permitted.size === 0) return conclude(deps, job, notCalled(deps.nowMs(), why))
-    return conclude(deps, job, await deps.callModel(job, signal))
+    if (why !== null) return conclude(deps, job, notCalled(deps.nowMs(), why))
+    const end = await deps.callModel(job, signal)
+    // What was cut short by a lost lane or a drain is no end of the step: the record stays and is handled again.
+    if (signal.aborted)
+      throw new ShuntError('SHUNT_HANDLER_FAILED', 'the lane closed during the call', { retryable: true })
+    return conclude(deps, job, end)
   }
 }
 
 /** The step keeps the policy that decided it; where it may go is asked of that one and of the one in force. */
-function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why: PermittedPlaces['reason'] } {
+function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why: ForbiddenBecause | null } {
   const { step, origin, decision } = routed
   const inForce = deps.policies.inForce()?.policy
   const decided = deps.policies.byHash(decision.policyHash)?.policy
@@ -42,15 +46,18 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
   const model = inForce.index.models.get(decision.model)?.model ?? decided.index.models.get(decision.model)?.model
   if (model?.tier !== decision.tier)
     throw new ShuntError('SHUNT_EVENT_INVALID', `the policy has no ${decision.tier} model ${decision.model}`)
-  const { ids, reason } = permittedPlaces(step, model.id, inForce, decided)
   const { request } = validateRequest(step.request, decided)
   const timed = { deadlineAtMs: step.deadlineAtMs, receivedAtMs: origin.receivedAtMs, priority: step.priority }
   const deadlineAtMs = deadlineOf(timed, decided)
-  return { job: { routed, request, model, permitted: ids, policy: inForce, deadlineAtMs }, why: reason }
+  const permits: ModelJob['permits'] = (place) => {
+    const now = deps.policies.inForce()?.policy ?? inForce
+    return whyNotPermitted(step, model.id, place, now, decided) === null
+  }
+  const job = { routed, request, model, permits, policy: inForce, deadlineAtMs }
+  return { job, why: whyNowhere(step, model.id, inForce, decided) }
 }
 
-function notCalled(nowMs: number, why: PermittedPlaces['reason']): CallEnd {
-  const end = { ...noCall(nowMs), kind: 'failed' as const, outcomeUnknown: false }
-  if (why === null) return { ...end, verdict: 'backend_unavailable', detail: 'the policy in force has no such model' }
-  return { ...end, verdict: 'constraint_violated', detail: why }
+function notCalled(nowMs: number, why: ForbiddenBecause): CallEnd {
+  const verdict = why === 'not_in_policy' ? 'backend_unavailable' : 'constraint_violated'
+  return { ...noCall(nowMs), kind: 'failed', verdict, detail: why, outcomeUnknown: false }
 }

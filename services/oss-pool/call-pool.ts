@@ -1,0 +1,125 @@
+import type { ChatAnswer } from '#lib/models/chat-model'
+import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
+import { backoffMs } from '#lib/models/retry'
+import { timeLimit } from '#lib/models/time-limit'
+import { failedEnd, noCall, type CallEnd, type CallModel, type LostCall, type ModelJob } from '#lib/worker/call-end'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Backend, Pool } from './pool.ts'
+
+export interface CallPoolDeps {
+  pool: Pool
+  nowMs: () => number
+  random: () => number
+}
+
+export interface CallPoolOptions {
+  /** Calls of one attempt in all, on one backend or several. @default 3 */
+  maxCalls: number
+}
+
+export const callPoolDefaults: CallPoolOptions = { maxCalls: 3 }
+
+/** Failures that speak against the backend, and not against the request or the clock. */
+const backendFaults: ReadonlySet<CallFailure> = new Set([
+  'overloaded',
+  'server_error',
+  'unreachable',
+  'cut_off',
+  'malformed',
+  'timeout',
+  'auth',
+  'quota',
+])
+
+/** Faults of one backend that another of the same model need not have, though trying the same one again is no use. */
+const elsewhere: ReadonlySet<CallFailure> = new Set(['auth', 'quota'])
+
+/**
+ * Calls a model of the pool: a slot of a backend, the call, and after what is transient another call, elsewhere if there
+ * is an elsewhere. Where no backend gives a slot because all are ejected, the wait is `backendWaitMs`; a full pool is
+ * waited for until the deadline.
+ */
+export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = callPoolDefaults): CallModel {
+  return async (job, signal) => {
+    using limit = timeLimit(job.deadlineAtMs - deps.nowMs(), signal)
+    const lost: LostCall[] = []
+    let avoid: string | undefined
+    let last: { end: CallEnd; error: ModelCallError } | undefined
+    for (let callNo = 1; ; callNo++) {
+      const backend = await acquire(deps, job, limit.signal, avoid)
+      if (backend === 'expired') return last?.end ?? { ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false }
+      if (backend === 'unavailable') return last?.end ?? unavailable(deps.nowMs())
+      if (last?.error.outcomeUnknown) lost.push(toLost(last.end, last.error))
+      const startedAtMs = deps.nowMs()
+      const outcome = await callOnce(deps, backend, job, limit.signal)
+      const made = {
+        callNo,
+        backend: backend.id,
+        region: backend.region,
+        startedAtMs,
+        endedAtMs: deps.nowMs(),
+        lost: [...lost],
+      }
+      if (!(outcome instanceof ModelCallError)) return { ...made, kind: 'answered', answer: outcome }
+      last = { end: failedEnd(made, outcome), error: outcome }
+      if (!(outcome.transient || elsewhere.has(outcome.reason)) || callNo >= options.maxCalls) return last.end
+      avoid = backend.id
+      const alone = !deps.pool.backends().some((each) => each.id !== avoid && each.model === job.model.id)
+      const waitMs = alone ? backoffMs(callNo, deps.random, outcome.retryAfterMs) : 0
+      if (deps.nowMs() + waitMs >= job.deadlineAtMs) return last.end
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal: limit.signal }).catch(() => undefined)
+    }
+  }
+}
+
+async function acquire(
+  deps: CallPoolDeps,
+  job: ModelJob,
+  signal: AbortSignal,
+  avoid: string | undefined,
+): Promise<Backend | 'expired' | 'unavailable'> {
+  const { taskId, priority } = job.routed.step
+  const { model, permits, policy } = job
+  const waitMs = policy.limits.backendWaitMs
+  try {
+    const backend = await deps.pool.acquire({ model: model.id, taskId, priority, permits, avoid, waitMs, signal })
+    return backend ?? 'unavailable'
+  } catch {
+    return 'expired'
+  }
+}
+
+async function callOnce(
+  deps: CallPoolDeps,
+  backend: Backend,
+  job: ModelJob,
+  signal: AbortSignal,
+): Promise<ChatAnswer | ModelCallError> {
+  const call = { model: backend.modelName, maxOutputTokens: job.routed.decision.maxOutputTokens, signal }
+  try {
+    const answer = await backend.chat.complete(job.request, call)
+    backend.health.succeeded()
+    return answer
+  } catch (error) {
+    if (!(error instanceof ModelCallError)) {
+      backend.health.ended()
+      throw error
+    }
+    if (backendFaults.has(error.reason)) backend.health.failed()
+    else backend.health.ended()
+    if (error.reason === 'rate_limited') backend.health.pauseUntil(deps.nowMs() + (error.retryAfterMs ?? 200))
+    return error
+  } finally {
+    deps.pool.release(backend)
+  }
+}
+
+function unavailable(nowMs: number): CallEnd {
+  const detail = 'no backend of the model is healthy'
+  return { ...noCall(nowMs), kind: 'failed', verdict: 'backend_unavailable', detail, outcomeUnknown: false }
+}
+
+function toLost(end: CallEnd, error: ModelCallError): LostCall {
+  const { callNo, backend, region, startedAtMs, endedAtMs } = end
+  return { callNo, backend, region, startedAtMs, endedAtMs, detail: `${error.reason}: ${error.message}` }
+}

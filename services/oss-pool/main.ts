@@ -1,0 +1,51 @@
+import { runService } from '#lib/service/run-service'
+import { createStage } from '#lib/stream/stage'
+import { stageSources } from '#lib/stream/stage-groups'
+import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createHandleRouted } from '#lib/worker/handle-routed-step'
+import { createRejectRouted } from '#lib/worker/reject-record'
+import { readStageSettings } from '#lib/worker/stage-settings'
+import { backendSpecs } from './backend-spec.ts'
+import { createCallPool } from './call-pool.ts'
+
+import { createPool } from './pool.ts'
+import { createPoolMetrics } from './pool-metrics.ts'
+import { probeBackends, probeDefaults } from './probe-backends.ts'
+
+/** How often those who wait are looked after: ejections and pauses end without a call. */
+const tickMs = 100
+
+await runService('oss-pool', async ({ config, log, codec, policies, registry, stage, closing }) => {
+  const { namespace, replica } = config
+  const { maxInFlight, commitIntervalMs } = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
+  const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
+  const pool = createPool({ nowMs: Date.now, batchSharePpm })
+  createPoolMetrics(registry, pool)
+
+  policies.onChange(({ hash, policy }) => {
+    pool.apply(backendSpecs(policy, process.env))
+    log.info({ policy: hash, backends: pool.backends().map((backend) => backend.id) }, 'backends of the policy')
+  })
+  const ticker = setInterval(pool.tick, tickMs)
+  const ended = new AbortController()
+  const probing = probeBackends({ pool, log }, probeDefaults, ended.signal)
+  // Steps under way at a stop still need the pool: it ends after the stage has drained.
+  closing.defer(async () => {
+    clearInterval(ticker)
+    ended.abort()
+    await probing
+  })
+
+  const deps = { codec, namespace, nowMs: Date.now }
+  const callModel = createCallPool({ pool, nowMs: Date.now, random: Math.random })
+  return createStage(stage, {
+    ...stageSources(namespace, 'oss-pool'),
+    replica,
+    handle: createHandleRouted({ ...deps, policies, metrics: createAttemptMetrics(registry), callModel }),
+    reject: createRejectRouted(deps),
+    maxInFlight,
+    commitIntervalMs,
+    batchSharePpm,
+    drainMs: config.shutdownGraceMs,
+  })
+})

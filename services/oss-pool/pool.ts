@@ -1,0 +1,179 @@
+import type { StepPriority } from '#lib/events/types.generated'
+import type { ChatModel } from '#lib/models/chat-model'
+import type { NamedPlace } from '#lib/worker/permits'
+import { createHealth, healthDefaults, type Health, type HealthOptions } from './health.ts'
+import { chooseBackend } from './rank-backends.ts'
+
+/** A backend of the policy in force, with its client and what is known of it. */
+export interface Backend extends NamedPlace {
+  model: string
+  /** Name that the server knows the model by. */
+  modelName: string
+  chat: ChatModel
+  health: Health
+  inFlight: number
+  maxInFlight: number
+  /** Every setting that makes it another backend when changed. */
+  identity: string
+  probeUrls: readonly string[]
+  apiKey: string | undefined
+}
+
+export interface Wanted {
+  model: string
+  taskId: string
+  priority: StepPriority
+  /** Asked at the moment a backend is given, and no later: the step may have waited through a change of policy. */
+  permits: (place: NamedPlace) => boolean
+  /** Not this one, while there is another: it has just failed. */
+  avoid?: string | undefined
+  /** How long to wait while all backends that could be given are ejected, ms; a pool that is only full is waited for. */
+  waitMs: number
+  signal: AbortSignal
+}
+
+export interface Pool {
+  /** Takes over the backends of a policy; those that stay keep their health and their calls. */
+  apply(backends: readonly BackendSpec[]): void
+  /** Waits for a free slot. null where none came in `waitMs`. Rejects with the signal's reason. */
+  acquire(wanted: Wanted): Promise<Backend | null>
+  /** Gives the slot back, after the call was reported to `backend.health`. */
+  release(backend: Backend): void
+  /** Lets those who wait look again, since time has passed: call it several times a second. */
+  tick(): void
+  /** How many wait. */
+  waiting(): number
+  backends(): readonly Backend[]
+}
+
+export type BackendSpec = Pick<
+  Backend,
+  keyof NamedPlace | 'model' | 'modelName' | 'chat' | 'maxInFlight' | 'identity' | 'probeUrls' | 'apiKey'
+>
+
+export interface PoolDeps {
+  nowMs: () => number
+  /** Of the policy in force: what batch steps get of the slots while both kinds wait, parts per million. */
+  batchSharePpm: () => number
+}
+
+interface Waiter {
+  wanted: Wanted
+  /** Since when no backend that could be given is in use; undefined while one is. */
+  strandedAtMs: number | undefined
+  settle: (backend: Backend | null) => void
+}
+
+const million = 1_000_000
+
+/**
+ * Slots of the backends. Who waits is served in order within its priority; interactive steps go first, and batch steps
+ * get their share of the grants while they wait. One whose backends are all busy holds up no other.
+ */
+export function createPool(deps: PoolDeps, healthOptions: HealthOptions = healthDefaults): Pool {
+  let backends: Backend[] = []
+  const waiting: Record<StepPriority, Set<Waiter>> = { interactive: new Set(), batch: new Set() }
+  let batchDuePpm = 0
+
+  const serves = (backend: Backend, wanted: Wanted) => backend.model === wanted.model && wanted.permits(backend)
+
+  function choose(wanted: Wanted): Backend | undefined {
+    const usable = backends.filter((backend) => serves(backend, wanted) && backend.health.available())
+    const others = usable.filter((backend) => backend.id !== wanted.avoid)
+    return (
+      chooseBackend(others, wanted.taskId) ?? (others.length === 0 ? chooseBackend(usable, wanted.taskId) : undefined)
+    )
+  }
+
+  function take(backend: Backend): Backend {
+    backend.inFlight++
+    backend.health.started()
+    return backend
+  }
+
+  function grantFirst(priority: StepPriority): boolean {
+    for (const waiter of waiting[priority]) {
+      const backend = choose(waiter.wanted)
+      if (!backend) continue
+      waiting[priority].delete(waiter)
+      waiter.settle(take(backend))
+      return true
+    }
+    return false
+  }
+
+  function grantOne(): boolean {
+    const bothWait = waiting.interactive.size > 0 && waiting.batch.size > 0
+    if (!bothWait) return grantFirst('interactive') || grantFirst('batch')
+    batchDuePpm += deps.batchSharePpm()
+    if (batchDuePpm >= million && grantFirst('batch')) {
+      batchDuePpm -= million
+      return true
+    }
+    batchDuePpm = Math.min(batchDuePpm, million)
+    return grantFirst('interactive') || grantFirst('batch')
+  }
+
+  const waitingCount = () => waiting.interactive.size + waiting.batch.size
+  const wake = () => {
+    while (waitingCount() > 0 && grantOne());
+  }
+
+  /** Sends those away for whom every backend has been ejected for too long. */
+  function dismissStranded(): void {
+    const nowMs = deps.nowMs()
+    for (const waiter of [...waiting.interactive, ...waiting.batch]) {
+      const { wanted } = waiter
+      const inUse = backends.some((backend) => serves(backend, wanted) && backend.health.state() !== 'ejected')
+      waiter.strandedAtMs = inUse ? undefined : (waiter.strandedAtMs ?? nowMs)
+      if (waiter.strandedAtMs === undefined || nowMs - waiter.strandedAtMs < wanted.waitMs) continue
+      waiting[wanted.priority].delete(waiter)
+      waiter.settle(null)
+    }
+  }
+
+  return {
+    apply(specs) {
+      const known = new Map(backends.map((backend) => [backend.identity, backend]))
+      backends = specs.map((spec) => {
+        const kept = known.get(spec.identity)
+        if (!kept) return { ...spec, inFlight: 0, health: createHealth(deps, healthOptions) }
+        kept.maxInFlight = spec.maxInFlight
+        return kept
+      })
+      wake()
+    },
+    acquire(wanted) {
+      const nobodyWaits = waiting[wanted.priority].size === 0
+      const backend = nobodyWaits && !wanted.signal.aborted ? choose(wanted) : undefined
+      if (backend) return Promise.resolve(take(backend))
+      return new Promise((resolve, reject) => {
+        const waiter: Waiter = {
+          wanted,
+          strandedAtMs: undefined,
+          settle(given) {
+            wanted.signal.removeEventListener('abort', giveUp)
+            resolve(given)
+          },
+        }
+        const giveUp = () => {
+          waiting[wanted.priority].delete(waiter)
+          reject(wanted.signal.reason as Error)
+        }
+        if (wanted.signal.aborted) return giveUp()
+        wanted.signal.addEventListener('abort', giveUp, { once: true })
+        waiting[wanted.priority].add(waiter)
+      })
+    },
+    release(backend) {
+      backend.inFlight--
+      wake()
+    },
+    tick() {
+      wake()
+      dismissStranded()
+    },
+    waiting: waitingCount,
+    backends: () => backends,
+  }
+}
