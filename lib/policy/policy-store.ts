@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isRetryable } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import type { KafkaFactory } from '#lib/stream/kafka'
@@ -41,6 +43,7 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
   const { log } = deps
   const policies = new Map<string, PolicyInForce>()
   const listeners = new Set<(policy: PolicyInForce) => void>()
+  const stop = new AbortController()
   let orderedHash: string | undefined
   let current: PolicyInForce | undefined
 
@@ -69,16 +72,26 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
     if (!policies.has(hash)) log.warn({ policyHash: hash }, 'the policy that was ordered is not known here yet')
   }
 
+  /** A registry that is away must not cost us a policy: the record is read again until it answers. */
+  async function read({ topic, value }: InboundRecord): Promise<void> {
+    if (value === null) return
+    for (;;)
+      try {
+        await (topic === policiesTopic ? readPolicy(value) : readOrder(value))
+        return follow()
+      } catch (error) {
+        if (!isRetryable(error) || stop.signal.aborted) throw error
+        log.warn({ topic, err: error }, 'cannot read a policy or order yet')
+        await sleep(1_000, undefined, { signal: stop.signal }).catch(() => {})
+      }
+  }
+
   const policiesTopic = inNamespace(options.namespace, 'agent.policies')
   const tail = createTail(deps, {
     topics: [policiesTopic, inNamespace(options.namespace, 'agent.control')],
     from: 'beginning',
     groupPrefix: inNamespace(options.namespace, 'policy-store'),
-    async onRecord({ topic, value }: InboundRecord) {
-      if (value === null) return
-      await (topic === policiesTopic ? readPolicy(value) : readOrder(value))
-      follow()
-    },
+    onRecord: read,
   })
 
   return {
@@ -92,6 +105,9 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
       listeners.add(listener)
       if (current) listener(current)
     },
-    [Symbol.asyncDispose]: () => tail.stop(),
+    async [Symbol.asyncDispose]() {
+      stop.abort()
+      await tail.stop()
+    },
   }
 }
