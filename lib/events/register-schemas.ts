@@ -10,7 +10,8 @@ export interface RegisteredSchemas {
 }
 
 /**
- * Registers every schema of this release under FULL_TRANSITIVE. Idempotent, and safe to run at several places at once.
+ * Registers every schema of this release under FULL_TRANSITIVE. Idempotent, and safe to run at several places at once (Apicurio
+ * may then count the same schema as two versions, with one id).
  * Throws SHUNT_SETUP_FAILED with the registry's reason where a schema does not fit its predecessors (those before it
  * stay registered: they fit), SHUNT_REGISTRY_UNAVAILABLE (retryable).
  */

@@ -4,23 +4,26 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import avsc from 'avsc'
 import { ShuntError } from '#lib/errors'
 
-const requestTimeoutMs = 5_000
 /** Look-ups of many unknown ids queue here instead of flooding the registry. */
 const maxSockets = 4
 
 /** What Shunt asks of a schema registry with the Confluent API. Throws SHUNT_REGISTRY_UNAVAILABLE, retryable. */
 export interface Registry {
   /** The writer's schema; undefined where no schema has the id, a string that says why where it is not Avro. */
-  schemaById(id: number): Promise<avsc.Type | string | undefined>
+  schemaById: (id: number) => Promise<avsc.Type | string | undefined>
   /** The id of exactly this schema text under the subject, or undefined. */
-  idOf(subject: string, schema: string): Promise<number | undefined>
+  idOf: (subject: string, schema: string) => Promise<number | undefined>
   /** Throws SHUNT_SETUP_FAILED with the registry's reason where the schema does not fit its predecessors. */
-  register(subject: string, schema: string): Promise<number>
+  register: (subject: string, schema: string) => Promise<number>
   /** Puts the subject, which need not exist yet, under FULL_TRANSITIVE. */
-  requireFullTransitive(subject: string): Promise<void>
+  requireFullTransitive: (subject: string) => Promise<void>
 }
 
-export function createRegistry(registryUrl: string): Registry {
+/**
+ * `requestTimeoutMs` bounds each request, a queued one included. Long, since only a record of a schema that was never
+ * seen waits for it, and a registry that has just started is slow.
+ */
+export function createRegistry(registryUrl: string, requestTimeoutMs = 10_000): Registry {
   const { host, auth } = splitCredentials(registryUrl)
   const client = new SchemaRegistry({
     host,
@@ -38,6 +41,17 @@ export function createRegistry(registryUrl: string): Registry {
       { retryable: true, cause },
     )
 
+  async function idOf(subject: string, schema: string): Promise<number | undefined> {
+    try {
+      return await client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
+    } catch (error) {
+      // The client turns a 404 into an error of this name and leaves every other status on the error.
+      if (statusOf(error) === undefined && error instanceof Error && error.name === 'ConfluentSchemaRegistryError')
+        return undefined
+      throw unavailable(error)
+    }
+  }
+
   return {
     async schemaById(id) {
       try {
@@ -50,22 +64,16 @@ export function createRegistry(registryUrl: string): Registry {
       }
     },
 
-    async idOf(subject, schema) {
-      try {
-        return await client.getRegistryIdBySchema(subject, { type: SchemaType.AVRO, schema })
-      } catch (error) {
-        // The client turns a 404 into an error of this name and leaves every other status on the error.
-        if (statusOf(error) === undefined && error instanceof Error && error.name === 'ConfluentSchemaRegistryError')
-          return undefined
-        throw unavailable(error)
-      }
-    },
+    idOf,
 
     async register(subject, schema) {
       try {
         const options = { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE }
         return (await client.register({ type: SchemaType.AVRO, schema }, options)).id
       } catch (error) {
+        // Another process that registers the same at this moment makes Apicurio refuse one of the two.
+        const id = await idOf(subject, schema)
+        if (id !== undefined) return id
         const status = statusOf(error)
         if (status !== 409 && status !== 422) throw unavailable(error)
         throw new ShuntError(
@@ -77,23 +85,29 @@ export function createRegistry(registryUrl: string): Registry {
     },
 
     async requireFullTransitive(subject) {
-      let response: Response
-      try {
-        response = await fetch(`${host}/config/${encodeURIComponent(subject)}`, {
-          method: 'PUT',
-          headers: {
-            'content-type': 'application/vnd.schemaregistry.v1+json',
-            ...(auth && { authorization: `Basic ${btoa(`${auth.username}:${auth.password}`)}` }),
-          },
-          body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
-          signal: AbortSignal.timeout(requestTimeoutMs),
-        })
-      } catch (error) {
-        throw unavailable(error)
-      }
-      const text = await response.text()
-      if (!response.ok) throw unavailable(new Error(`PUT /config/${subject} gave ${response.status}: ${text}`))
+      let answer = await putConfig(subject)
+      // As above: the level exists now and can be set again.
+      if (answer.status === 409) answer = await putConfig(subject)
+      if (answer.status !== 200)
+        throw unavailable(new Error(`PUT /config/${subject} gave ${answer.status}: ${answer.text}`))
     },
+  }
+
+  async function putConfig(subject: string): Promise<{ status: number; text: string }> {
+    try {
+      const response = await fetch(`${host}/config/${encodeURIComponent(subject)}`, {
+        method: 'PUT',
+        headers: {
+          'content-type': 'application/vnd.schemaregistry.v1+json',
+          ...(auth && { authorization: `Basic ${btoa(`${auth.username}:${auth.password}`)}` }),
+        },
+        body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
+        signal: AbortSignal.timeout(requestTimeoutMs),
+      })
+      return { status: response.status, text: await response.text() }
+    } catch (error) {
+      throw unavailable(error)
+    }
   }
 }
 
