@@ -1,5 +1,12 @@
 import { linkHash } from '#lib/audit/chain'
-import type { AttemptRecord, AuditRecord, DecisionRecord, OutcomeRecord, StepResult } from '#lib/events/types.generated'
+import type {
+  AttemptRecord,
+  AuditRecord,
+  AuditType,
+  DecisionRecord,
+  OutcomeRecord,
+  StepResult,
+} from '#lib/events/types.generated'
 
 /** A link as it was read: its place in the topic, its envelope, its body decoded. */
 export interface ReadLink {
@@ -43,17 +50,18 @@ function problemOf(link: AuditRecord, last: AuditRecord | undefined): string | n
  * attempt, none twice.
  */
 export function expectAuditTellsOf(results: readonly StepResult[], links: readonly ReadLink[]): void {
-  const outcomes = tally(links, 'outcome', (body: OutcomeRecord) => `${body.tenantId}/${body.stepId} ${body.status}`)
-  const decisions = tally(
-    links,
-    'decision',
-    (body: DecisionRecord) => `${body.facts.tenantId}/${body.stepId} #${body.attempt}`,
-  )
-  const attempts = tally(
-    links,
-    'attempt',
-    (body: AttemptRecord) => `${body.tenantId}/${body.stepId} #${body.attempt.attempt}`,
-  )
+  const outcomes = tally(links, 'outcome', (body) => {
+    const { tenantId, stepId, status } = body as OutcomeRecord
+    return `${tenantId}/${stepId} ${status}`
+  })
+  const decisions = tally(links, 'decision', (body) => {
+    const { facts, stepId, attempt } = body as DecisionRecord
+    return `${facts.tenantId}/${stepId} #${attempt}`
+  })
+  const attempts = tally(links, 'attempt', (body) => {
+    const { tenantId, stepId, attempt } = body as AttemptRecord
+    return `${tenantId}/${stepId} #${attempt.attempt}`
+  })
 
   const expectedOutcomes = new Map<string, number>()
   const expectedAttempts = new Map<string, number>()
@@ -71,9 +79,9 @@ export function expectAuditTellsOf(results: readonly StepResult[], links: readon
   if (problems.length > 0) throw new Error(`audit and results differ: ${problems.slice(0, 20).join('; ')}`)
 }
 
-function tally<Body>(links: readonly ReadLink[], type: string, nameOf: (body: Body) => string): Map<string, number> {
+function tally(links: readonly ReadLink[], type: AuditType, nameOf: (body: unknown) => string): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const link of links) if (link.record.type === type) add(counts, nameOf(link.body as Body))
+  for (const link of links) if (link.record.type === type) add(counts, nameOf(link.body))
   return counts
 }
 

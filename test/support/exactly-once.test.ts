@@ -4,8 +4,8 @@ import { expectExactlyOnce } from './exactly-once.ts'
 const step = (stepId: string, tenantId = 'acme') => ({ stepId, tenantId })
 
 test('one result each passes, in any order', () => {
-  expectExactlyOnce([step('a'), step('b')], [step('b'), step('a')])
-  expectExactlyOnce([], [])
+  expect(() => expectExactlyOnce([step('a'), step('b')], [step('b'), step('a')])).not.toThrow()
+  expect(() => expectExactlyOnce([], [])).not.toThrow()
 })
 
 test('names steps without a result', () => {
@@ -23,6 +23,6 @@ test('names results of steps that nobody published', () => {
 
 test('tells tenants apart', () => {
   const published = [step('a'), step('a', 'other')]
-  expectExactlyOnce(published, [step('a', 'other'), step('a')])
+  expect(() => expectExactlyOnce(published, [step('a', 'other'), step('a')])).not.toThrow()
   expect(() => expectExactlyOnce(published, [step('a'), step('a')])).toThrow(/without a result: other\/a; 1 doubled/)
 })
