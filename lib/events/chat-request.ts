@@ -25,7 +25,7 @@ export interface ChatRequest {
 }
 
 export const reasoningEfforts = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const
-export type ReasoningEffort = (typeof reasoningEfforts)[number]
+type ReasoningEffort = (typeof reasoningEfforts)[number]
 
 export type ChatMessage = InstructionMessage | UserMessage | AssistantMessage | ToolMessage
 
@@ -49,7 +49,7 @@ export interface AssistantMessage {
   name?: string
 }
 
-export interface ToolMessage {
+interface ToolMessage {
   role: 'tool'
   content: string | TextPart[]
   tool_call_id: string
@@ -65,7 +65,7 @@ export interface RefusalPart {
   refusal: string
 }
 
-export interface ImagePart {
+interface ImagePart {
   type: 'image_url'
   /** A data URL of a PNG, JPEG, WebP or GIF: a worker fetches nothing. */
   image_url: { url: string; detail?: 'auto' | 'low' | 'high' }
@@ -84,7 +84,7 @@ export interface ChatTool {
   function: { name: string; description?: string; parameters?: Record<string, unknown>; strict?: boolean }
 }
 
-export type ChatToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } }
+type ChatToolChoice = 'none' | 'auto' | 'required' | { type: 'function'; function: { name: string } }
 
 export type ChatResponseFormat =
   | { type: 'text' }

@@ -1,6 +1,6 @@
 import type { StepIds } from './step-error.ts'
 
-export const maxIdBytes = 256
+const maxIdBytes = 256
 
 /** All of ASCII that prints, but no blank: nearly every id there is, and the quick way. */
 const plainId = /^[!-~]{1,64}$/

@@ -1,7 +1,7 @@
 import { ShuntError } from '#lib/errors'
 
 /** Deeper values run recursive code (JSON.stringify, template engines of model servers) out of its stack. */
-export const maxNesting = 64
+const maxNesting = 64
 
 /**
  * Throws SHUNT_EVENT_INVALID with the place and never with text around it, as V8's own message does: it may be a

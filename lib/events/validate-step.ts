@@ -8,7 +8,7 @@ import { ownerOf, tenantOf } from './tenant.ts'
 import type { AgentStep } from './types.generated.ts'
 
 /** What `constraints.critical` may name: the constraints that this release enforces. */
-export const knownConstraints: ReadonlySet<string> = new Set([
+const knownConstraints: ReadonlySet<string> = new Set([
   'allowedRegions',
   'requiredTags',
   'frontierAllowed',
@@ -16,10 +16,10 @@ export const knownConstraints: ReadonlySet<string> = new Set([
   'deadlineAtMs',
 ])
 
-export const maxConstraintItems = 64
-export const maxMetadataEntries = 32
-export const maxMetadataKeyBytes = 64
-export const maxMetadataValueChars = 1_024
+const maxConstraintItems = 64
+const maxMetadataEntries = 32
+const maxMetadataKeyBytes = 64
+const maxMetadataValueChars = 1_024
 
 /** The year 2001 and 5138: what lies outside was meant in seconds, or in microseconds. */
 const minDeadlineMs = 1e12
