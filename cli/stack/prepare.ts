@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
+import { createCodec } from '#lib/events/codec'
+import { registerSchemas } from '#lib/events/register-schemas'
+import { createRegistry } from '#lib/events/registry'
+import { ShuntError } from '#lib/errors'
+import { activatePolicy } from '#lib/policy/activate'
+import { parsePolicy } from '#lib/policy/load'
+import { createPolicyStore } from '#lib/policy/policy-store'
+import { applyTopics } from '#lib/stream/apply-topics'
+import { createKafkaFactory } from '#lib/stream/kafka'
+import type { Logger } from '#lib/telemetry/logger'
+import type { StackAddresses } from './stack.ts'
+
+export interface PrepareOptions {
+  namespace: string
+  /** Activated where no policy is in force. */
+  policyFile: string
+  /** @default 4 */
+  partitions?: number
+  log: Logger
+}
+
+/**
+ * What the services need before they start: schemas, topics with their lanes, a policy in force. Safe to repeat.
+ * Returns whether the policy file was put in force. Throws SHUNT_POLICY_INVALID, SHUNT_OFFSETS_LOST.
+ */
+export async function prepareStack(addresses: StackAddresses, options: PrepareOptions): Promise<boolean> {
+  const { namespace, log } = options
+  // Before anything is written: a file with mistakes in it leaves nothing behind.
+  const loaded = parsePolicy(readFileSync(options.policyFile, 'utf8'), options.policyFile)
+  await registerSchemas(createRegistry(addresses.registryUrl), namespace)
+  const codec = await createCodec({ registryUrl: addresses.registryUrl, namespace, log })
+  const kafka = createKafkaFactory({ log }, { brokers: addresses.brokers })
+  const actor = process.env['SHUNT_ACTOR'] ?? userInfo().username
+  const { lost } = await applyTopics(
+    { kafka, log, nowMs: Date.now, encodeOrder: (order) => codec.encode('control-order', order) },
+    { namespace, actor, ...(options.partitions !== undefined && { partitions: options.partitions }) },
+  )
+  if (lost.length > 0) throw new ShuntError('SHUNT_OFFSETS_LOST', `of ${lost.join(', ')}: run \`shunt lanes recover\``)
+
+  await using policies = createPolicyStore({ kafka, codec, log }, { namespace })
+  if (await policies.ready()) return false
+  await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, { namespace, actor, reason: 'none was in force' })
+  return true
+}
