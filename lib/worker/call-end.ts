@@ -14,6 +14,8 @@ export interface ModelJob {
   model: PolicyModel
   /** Whether the step may go there now; asked right before each call, of both policies (permits.ts). */
   permits: (place: NamedPlace) => boolean
+  /** Of the model, in the policy in force and in the one that decided: where an earlier handling may have called. */
+  knownPlaces: readonly NamedPlace[]
   /** In force when the record was read. */
   policy: CompiledPolicy
   deadlineAtMs: number

@@ -2,12 +2,13 @@ import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { validateRequest } from '#lib/events/request-fields'
 import type { RoutedStep } from '#lib/events/types.generated'
+import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { PolicyInForce } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
 import type { Handle } from '#lib/stream/types'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
 import { conclude, expireUntried, type ConcludeDeps } from './conclude.ts'
-import { whyNotPermitted, whyNowhere, type ForbiddenBecause } from './permits.ts'
+import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } from './permits.ts'
 
 export interface RoutedStepDeps extends ConcludeDeps {
   codec: Codec
@@ -53,8 +54,14 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
     const now = deps.policies.inForce()?.policy ?? inForce
     return whyNotPermitted(step, model.id, place, now, decided) === null
   }
-  const job = { routed, request, model, permits, policy: inForce, deadlineAtMs }
+  const knownPlaces = placesOf(model.id, inForce, decided)
+  const job = { routed, request, model, permits, knownPlaces, policy: inForce, deadlineAtMs }
   return { job, why: whyNowhere(step, model.id, inForce, decided) }
+}
+
+function placesOf(modelId: string, ...policies: CompiledPolicy[]): NamedPlace[] {
+  const places = policies.flatMap((policy) => policy.index.models.get(modelId)?.places ?? [])
+  return [...new Map(places.toReversed().map((place) => [place.id, place])).values()]
 }
 
 function notCalled(nowMs: number, why: ForbiddenBecause): CallEnd {

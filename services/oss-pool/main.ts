@@ -26,7 +26,7 @@ await runService('oss-pool', async ({ config, log, codec, policies, registry, st
     pool.apply(backendSpecs(policy, process.env))
     log.info({ policy: hash, backends: pool.backends().map((backend) => backend.id) }, 'backends of the policy')
   })
-  const ticker = setInterval(pool.tick, tickMs)
+  const ticker = setInterval(() => pool.tick(), tickMs)
   const ended = new AbortController()
   const probing = probeBackends({ pool, log }, probeDefaults, ended.signal)
   // Steps under way at a stop still need the pool: it ends after the stage has drained.

@@ -1,0 +1,122 @@
+import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
+import { noCall, type CallEnd, type CallModel, type ModelJob } from '#lib/worker/call-end'
+import { idsOf, jobIdOf, priorityOf, queueNameOf, storedRequestOf } from './lane-job.ts'
+import type { ModelQueue } from './model-queue.ts'
+import type { ModelQueues } from './model-queues.ts'
+import { toCallEnd } from './stored-end.ts'
+
+export interface CallFrontierDeps {
+  queues: ModelQueues
+  answers: StoredAnswers
+  nowMs: () => number
+}
+
+export interface CallFrontierOptions {
+  /** Between two looks at a job whose end no event told of, ms. @default 1_000 */
+  pollMs: number
+  /** What the worker of the call gets to store how it ended at the deadline, before the lane ends it, ms. @default 2_000 */
+  deadlineGraceMs: number
+}
+
+export const callFrontierDefaults: CallFrontierOptions = { pollMs: 1_000, deadlineGraceMs: 2_000 }
+
+/** How this attempt ended, where it ended before this process or this lane was here. */
+export function createRecall(deps: CallFrontierDeps): (job: ModelJob) => Promise<CallEnd | null> {
+  return async (job) => {
+    const jobId = jobIdOf(idsOf(job.routed))
+    for (const place of job.knownPlaces) {
+      const ref = { queue: queueNameOf(place.id, job.model.id), jobId }
+      const end = await endOf(deps, ref, place)
+      if (end) return end
+    }
+    return null
+  }
+}
+
+/**
+ * Puts the attempt into the queue of the first provider that may have it, and waits for its end: by events, and by
+ * looking, since an event can be missed and a job can vanish with a Redis that lost its last second.
+ */
+export function createCallFrontier(
+  deps: CallFrontierDeps,
+  options: CallFrontierOptions = callFrontierDefaults,
+): CallModel {
+  return async (job, signal) => {
+    const queue = chooseQueue(deps.queues.serving(job.model.id), job)
+    if (!queue)
+      return {
+        ...noCall(deps.nowMs()),
+        kind: 'failed',
+        verdict: 'backend_unavailable',
+        detail: 'no provider of the model is open',
+        outcomeUnknown: false,
+      }
+    const ids = idsOf(job.routed)
+    const ref = { queue: queue.name, jobId: jobIdOf(ids) }
+    const priority = priorityOf(job.routed.step, ref.jobId, job.policy.lanes.batchSharePpm)
+    await deps.answers.open(ref, storedRequestOf(job))
+    await queue.add(ref.jobId, ids, priority)
+    for (;;) {
+      await nextLook(queue, ref, options, job.deadlineAtMs - deps.nowMs(), signal)
+      const end = await endOf(deps, ref, queue.spec.place)
+      if (end) return end
+      if (signal.aborted) return { ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false }
+      if (deps.nowMs() >= job.deadlineAtMs + options.deadlineGraceMs) await deps.answers.close(ref, 'deadline')
+      else if (!job.permits(queue.spec.place) || !isServed(deps.queues, queue)) await closeUncalled(deps.answers, ref)
+      else if (!(await queue.has(ref.jobId))) {
+        // Opened again too: a Redis that lost the job may have lost the request.
+        await deps.answers.open(ref, storedRequestOf(job))
+        await queue.add(ref.jobId, ids, priority)
+      }
+    }
+  }
+}
+
+/** The policy's first, but one whose calls are tried goes before one whose breaker is open. */
+function chooseQueue(queues: readonly ModelQueue[], job: ModelJob): ModelQueue | undefined {
+  const permitted = queues.filter((queue) => job.permits(queue.spec.place))
+  return permitted.find((queue) => !queue.closed()) ?? permitted[0]
+}
+
+function isServed(queues: ModelQueues, queue: ModelQueue): boolean {
+  return queues.serving(queue.spec.model).some((other) => other.name === queue.name)
+}
+
+/** A call that runs is waited for: it was made when it was allowed, and will be billed. */
+async function closeUncalled(answers: StoredAnswers, ref: AttemptRef): Promise<void> {
+  const stored = await answers.read(ref)
+  if (stored?.calls.every((call) => call.end !== undefined)) await answers.close(ref, 'constraint_violated')
+}
+
+async function endOf(
+  deps: CallFrontierDeps,
+  ref: AttemptRef,
+  place: ModelQueue['spec']['place'],
+): Promise<CallEnd | null> {
+  const stored = await deps.answers.read(ref)
+  if (!stored?.ended) return null
+  return toCallEnd(stored, await deps.answers.answer(ref), place, deps.nowMs())
+}
+
+/** Until the job ends, the lane closes, or it is time to look again; soon after the deadline at the latest. */
+function nextLook(
+  queue: ModelQueue,
+  ref: AttemptRef,
+  options: CallFrontierOptions,
+  leftMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const waitMs = leftMs > 0 ? Math.min(options.pollMs, leftMs + 100) : 100
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer)
+      stopListening()
+      signal.removeEventListener('abort', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, waitMs)
+    const stopListening = queue.onEnd(ref.jobId, finish)
+    signal.addEventListener('abort', finish, { once: true })
+    if (signal.aborted) finish()
+  })
+}

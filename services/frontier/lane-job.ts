@@ -1,0 +1,62 @@
+import { hash } from 'node:crypto'
+import type { ChatRequest } from '#lib/events/chat-request'
+import type { AgentStep, RoutedStep } from '#lib/events/types.generated'
+import type { ModelJob } from '#lib/worker/call-end'
+
+/** What lies in a job of the queue: ids alone. The request lies under a key of its own. */
+export interface QueuedIds {
+  tenantId: string
+  stepId: string
+  taskId: string
+  attempt: number
+}
+
+/** What a worker in any replica needs for the call, and to ask again whether it may be made. */
+export interface StoredRequest {
+  request: ChatRequest
+  constraints: AgentStep['constraints']
+  tenantId: string
+  /** Id in the policy. */
+  model: string
+  policyHash: string
+  maxOutputTokens: number
+  deadlineAtMs: number
+}
+
+export function idsOf({ step, decision }: RoutedStep): QueuedIds {
+  return { tenantId: step.tenantId, stepId: step.stepId, taskId: step.taskId, attempt: decision.attempt }
+}
+
+/** A step's ids may hold ':' or be all digits, which BullMQ does not take: hence a hash behind a letter. */
+export function jobIdOf({ tenantId, stepId, attempt }: QueuedIds): string {
+  return `a${hash('sha256', JSON.stringify([tenantId, stepId, attempt])).slice(0, 40)}`
+}
+
+/** '~' is in no id of a policy. */
+export function queueNameOf(provider: string, model: string): string {
+  return `${provider}~${model}`
+}
+
+export function storedRequestOf(job: ModelJob): StoredRequest {
+  const { step, decision } = job.routed
+  return {
+    request: job.request,
+    constraints: step.constraints,
+    tenantId: step.tenantId,
+    model: job.model.id,
+    policyHash: decision.policyHash,
+    maxOutputTokens: decision.maxOutputTokens,
+    deadlineAtMs: job.deadlineAtMs,
+  }
+}
+
+const million = 1_000_000
+
+/**
+ * BullMQ's priority: 1 before 2. Interactive steps go first; of the batch steps a share goes with them, so that a queue
+ * that is never empty of interactive steps does not stop a batch for ever. Which ones follows from the id.
+ */
+export function priorityOf(step: Pick<AgentStep, 'priority'>, jobId: string, batchSharePpm: number): 1 | 2 {
+  if (step.priority === 'interactive') return 1
+  return Number.parseInt(jobId.slice(1, 9), 16) % million < batchSharePpm ? 1 : 2
+}

@@ -1,0 +1,54 @@
+import { Redis } from 'ioredis'
+import { createStoredAnswers } from '#lib/ledger/stored-answers'
+import { runService } from '#lib/service/run-service'
+import { createStage } from '#lib/stream/stage'
+import { stageSources } from '#lib/stream/stage-groups'
+import { describeError } from '#lib/telemetry/logger'
+import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createHandleRouted } from '#lib/worker/handle-routed-step'
+import { createRejectRouted } from '#lib/worker/reject-record'
+import { readStageSettings } from '#lib/worker/stage-settings'
+import { createCallFrontier, createRecall } from './call-frontier.ts'
+import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
+import { createModelQueues } from './model-queues.ts'
+
+/** What calls for other replicas' steps get at a stop, after this one's own have drained. */
+const queueGraceMs = 3_000
+
+await runService('frontier', async ({ config, log, redis, codec, policies, registry, stage, closing }) => {
+  const { namespace, replica } = config
+  const settings = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
+  const workerRedis = closing.adopt(new Redis(config.redisUrl, { maxRetriesPerRequest: null }), (client) =>
+    client.disconnect(),
+  )
+  workerRedis.on('error', (error: Error) => log.warn({ err: describeError(error) }, 'Redis'))
+
+  const answers = createStoredAnswers({ redis, namespace })
+  const clocks = { nowMs: Date.now, random: Math.random }
+  const queueDeps = { answers, policies, redis, workerRedis, log, ...clocks }
+  const queues = createModelQueues({
+    open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
+    env: process.env,
+    log,
+  })
+  closing.defer(() => queues.closeAll(queueGraceMs))
+  policies.onChange(({ policy }) => queues.apply(policy))
+
+  const deps = { codec, namespace, nowMs: Date.now }
+  const calls = { queues, answers, nowMs: Date.now }
+  return createStage(stage, {
+    ...stageSources(namespace, 'frontier'),
+    ...settings,
+    replica,
+    handle: createHandleRouted({
+      ...deps,
+      policies,
+      metrics: createAttemptMetrics(registry),
+      recall: createRecall(calls),
+      callModel: createCallFrontier(calls),
+    }),
+    reject: createRejectRouted(deps),
+    batchSharePpm: () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000,
+    drainMs: config.shutdownGraceMs,
+  })
+})

@@ -1,0 +1,116 @@
+import { BrokenCircuitError, type CircuitBreakerPolicy } from 'cockatiel'
+import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
+import type { ChatAnswer, ChatModel } from '#lib/models/chat-model'
+import { ModelCallError } from '#lib/models/model-call-error'
+import { backoffMs } from '#lib/models/retry'
+import { timeLimit } from '#lib/models/time-limit'
+import type { PolicyInForce } from '#lib/policy/policy-store'
+import { whyNotPermitted, type NamedPlace } from '#lib/worker/permits'
+import type { StoredRequest } from './lane-job.ts'
+
+/** What the queue does with the job next. */
+export type CallOutcome =
+  | { kind: 'done' }
+  /** This job comes again after `waitMs`. */
+  | { kind: 'again'; waitMs: number }
+  /** The provider asked for a pause: no job of the queue for `waitMs`. */
+  | { kind: 'rate_limited'; waitMs: number }
+
+export interface ProcessCallDeps {
+  answers: StoredAnswers
+  policies: { inForce(): PolicyInForce | undefined; byHash(hash: string): PolicyInForce | undefined }
+  chat: ChatModel
+  breaker: CircuitBreakerPolicy
+  nowMs: () => number
+  random: () => number
+}
+
+export interface ProcessCallOptions {
+  place: NamedPlace
+  /** As the provider knows the model. */
+  modelName: string
+  /** Calls of one attempt in all; a 429 does not count, the deadline bounds those. */
+  maxCalls: number
+}
+
+/**
+ * One call for one job, at most. Whatever it ends with is stored before the job is done, so that it survives this
+ * process; a call cut off by the end of the process is left without an end, which is what its outcome is.
+ */
+export async function processCall(
+  deps: ProcessCallDeps,
+  options: ProcessCallOptions,
+  ref: AttemptRef,
+  signal: AbortSignal,
+): Promise<CallOutcome> {
+  const stored = (await deps.answers.request(ref)) as StoredRequest | null
+  if (stored === null) return { kind: 'done' }
+  if (deps.nowMs() >= stored.deadlineAtMs) return close(deps, ref, 'deadline')
+  if (!isPermitted(deps, options.place, stored)) return close(deps, ref, 'constraint_violated')
+
+  using limit = timeLimit(stored.deadlineAtMs - deps.nowMs(), signal)
+  let callNo: number | null = null
+  try {
+    const answer = await deps.breaker.execute(async () => {
+      callNo = await deps.answers.begin(ref, deps.nowMs())
+      return callNo === null ? null : callProvider(deps, options, stored, limit.signal)
+    })
+    if (answer !== null && callNo !== null) await storeAnswer(deps, ref, callNo, answer)
+    return { kind: 'done' }
+  } catch (error) {
+    if (error instanceof BrokenCircuitError) return close(deps, ref, 'breaker_open')
+    if (!(error instanceof ModelCallError) || callNo === null || error.reason === 'cancelled') throw error
+    return afterFailure(deps, options, ref, { callNo, error, deadlineAtMs: stored.deadlineAtMs })
+  }
+}
+
+/** Asked by the worker that makes the call, of the policies that it knows itself. */
+function isPermitted(deps: ProcessCallDeps, place: NamedPlace, stored: StoredRequest): boolean {
+  const inForce = deps.policies.inForce()?.policy
+  const decided = deps.policies.byHash(stored.policyHash)?.policy
+  return !!inForce && !!decided && whyNotPermitted(stored, stored.model, place, inForce, decided) === null
+}
+
+function callProvider(
+  deps: ProcessCallDeps,
+  options: ProcessCallOptions,
+  stored: StoredRequest,
+  signal: AbortSignal,
+): Promise<ChatAnswer> {
+  return deps.chat.complete(stored.request, {
+    model: options.modelName,
+    maxOutputTokens: stored.maxOutputTokens,
+    signal,
+  })
+}
+
+async function storeAnswer(deps: ProcessCallDeps, ref: AttemptRef, callNo: number, answer: ChatAnswer): Promise<void> {
+  const { completion, promptTokens, completionTokens, standIn } = answer
+  const end = { endedAtMs: deps.nowMs(), promptTokens, completionTokens, standIn }
+  await deps.answers.end(ref, callNo, end, { answer: completion, final: true })
+}
+
+async function afterFailure(
+  deps: ProcessCallDeps,
+  options: ProcessCallOptions,
+  ref: AttemptRef,
+  failed: { callNo: number; error: ModelCallError; deadlineAtMs: number },
+): Promise<CallOutcome> {
+  const { callNo, error, deadlineAtMs } = failed
+  const limited = error.reason === 'rate_limited'
+  const waitMs = backoffMs(callNo, deps.random, error.retryAfterMs, { baseMs: limited ? 1_000 : 250 })
+  const again = error.transient && (limited || callNo < options.maxCalls) && deps.nowMs() + waitMs < deadlineAtMs
+  const failure = { reason: error.reason, message: error.message }
+  const end = { endedAtMs: deps.nowMs(), promptTokens: 0, completionTokens: 0, standIn: false, failure }
+  await deps.answers.end(ref, callNo, end, { answer: null, final: !again })
+  if (!again) return { kind: 'done' }
+  return { kind: limited ? 'rate_limited' : 'again', waitMs }
+}
+
+async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause): Promise<CallOutcome> {
+  await deps.answers.close(ref, why)
+  return { kind: 'done' }
+}
+
+/** Why an attempt ended without a call of its own end. */
+export type ClosedBecause = 'deadline' | 'constraint_violated' | 'breaker_open'

@@ -1,0 +1,43 @@
+import type { ChatCompletion } from 'openai/resources/chat'
+import type { StoredAttempt, StoredCall } from '#lib/ledger/stored-answers'
+import { callFailures, ModelCallError, type CallFailure } from '#lib/models/model-call-error'
+import { failedEnd, noCall, type CallEnd, type LostCall } from '#lib/worker/call-end'
+import type { NamedPlace } from '#lib/worker/permits'
+
+/** How an attempt that has ended is told: by the call that ended it, with the calls before whose outcome is unknown. */
+export function toCallEnd(stored: StoredAttempt, answer: unknown, place: NamedPlace, nowMs: number): CallEnd {
+  const last = stored.calls.find((call) => call.callNo === stored.last)
+  const lost = stored.calls.filter((call) => call !== last && isLost(call)).map((call) => toLost(call, place, nowMs))
+  if (last?.end === undefined) return closedEnd(stored, lost, nowMs)
+  const { endedAtMs, promptTokens, completionTokens, standIn, failure } = last.end
+  const { callNo, startedAtMs } = last
+  const made = { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs, lost }
+  if (failure !== undefined) return failedEnd(made, new ModelCallError(toReason(failure.reason), failure.message))
+  // Its key went before the hash did: the answer was paid for and cannot be had again.
+  if (answer === null) return failedEnd(made, new ModelCallError('cut_off', 'the stored answer is gone'))
+  const completion = answer as ChatCompletion
+  return { ...made, kind: 'answered', answer: { completion, promptTokens, completionTokens, standIn } }
+}
+
+function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): CallEnd {
+  const made = noCall(nowMs, lost)
+  if (stored.closed === 'deadline') return { ...made, kind: 'expired', outcomeUnknown: false }
+  const verdict = stored.closed === 'breaker_open' ? 'breaker_open' : 'constraint_violated'
+  return { ...made, kind: 'failed', verdict, detail: verdict, outcomeUnknown: false }
+}
+
+function isLost(call: StoredCall): boolean {
+  if (call.end === undefined) return true
+  return call.end.failure !== undefined && callFailures[toReason(call.end.failure.reason)].outcomeUnknown
+}
+
+function toLost(call: StoredCall, place: NamedPlace, nowMs: number): LostCall {
+  const { callNo, startedAtMs, end } = call
+  const detail = end?.failure ? `${end.failure.reason}: ${end.failure.message}` : 'the process that called has died'
+  return { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs: end?.endedAtMs ?? nowMs, detail }
+}
+
+/** Written by another release, perhaps. */
+function toReason(reason: string): CallFailure {
+  return reason in callFailures ? (reason as CallFailure) : 'cut_off'
+}
