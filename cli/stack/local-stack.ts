@@ -10,8 +10,8 @@ import { startInfrastructure, type Infrastructure } from './stack.ts'
 
 // The stack of `shunt up`: it outlives the command that started it, and other commands find it by its records.
 
-/** Those of lib/config.ts, so that a program finds the stack without being told. */
-const preferredPorts = { kafka: 19_092, registry: 18_081, redis: 16_379 }
+/** Those of lib/config.ts and samples/policy.yaml, so that a program finds the stack without being told. */
+const preferredPorts = { kafka: 19_092, registry: 18_081, redis: 16_379, inference: 18_090 }
 const STOP_GRACE_MS = 30_000
 const ANSWER_TIMEOUT_MS = 1_000
 
