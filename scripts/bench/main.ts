@@ -1,0 +1,20 @@
+import { parseArgs } from 'node:util'
+import { benchSpine } from './spine/main.ts'
+import { reached, writeFigures } from './figures.ts'
+
+const benches = { spine: benchSpine }
+const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--json OUT]`
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'string' }, only: { type: 'string' } },
+})
+const name = positionals[0] as keyof typeof benches
+if (!Object.hasOwn(benches, name)) {
+  console.error(usage)
+  process.exit(2)
+}
+const figures = await benches[name]({ only: values.only?.split(',') })
+if (values.json !== undefined) writeFigures(values.json, name, figures)
+const missed = figures.filter((figure) => reached(figure) === false).length
+console.log(`\n${figures.length} figures, ${missed} not reached`)

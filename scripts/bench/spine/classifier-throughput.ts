@@ -1,0 +1,129 @@
+import { inNamespace } from '#lib/events/topics'
+import { validateStep } from '#lib/events/validate-step'
+import { parseStep } from '#lib/events/parse-step'
+import { sha256 } from '#lib/audit/records'
+import { createChain } from '#lib/audit/chain'
+import { createClaims } from '#lib/ledger/claims'
+import { parsePolicy } from '#lib/policy/load'
+import { decide } from '#lib/routing/decide'
+import { extractFacts } from '#lib/routing/facts'
+import { decideStep } from '../../../services/classifier/decide-step.ts'
+import type { Figure } from '../figures.ts'
+import { runBareLoop } from './bare-loop.ts'
+import { measureRate, type BenchStack } from './bench-stack.ts'
+import { benchPolicy, makeStep } from './load.ts'
+
+const records = 40_000
+const stepBytes = 1_024
+
+/** Transactional steps a second through one classifier process, against the bare loop over the same records. */
+export async function classifierThroughput(stack: BenchStack, partitions: number): Promise<Figure[]> {
+  const steps = Array.from({ length: records }, () => makeStep(stepBytes))
+  const topic = stack.topic('agent.steps')
+  await stack.fill(
+    topic,
+    steps.map((step) => ({ key: step.taskId, value: stack.codec.encode('step', step) })),
+  )
+  const outTopic = stack.topic('agent.feedback')
+  const bare = await runBareLoop(() => stack.kafka('bare'), { topic, outTopic, partitions, records })
+  const service = await stack.startService('classifier')
+  const rate = await measureRate(() => stack.committed('classifier', topic), records)
+  await service.stop()
+  const parts = await partsOfAStep(stack)
+  const known = parts.reduce((sum, { micros }) => sum + micros, 0)
+  return [
+    {
+      name: 'classifier, share of the bare loop',
+      value: (100 * rate) / bare,
+      unit: '%',
+      target: { atLeast: 25 },
+      note: `${Math.round(rate)} steps/s of 1 kB with decision, claim and audit; bare loop ${Math.round(bare)}/s; ${partitions} lanes`,
+    },
+    ...parts.map(({ part, micros }) => ({ name: `classifier, ${part}`, value: micros, unit: 'µs a step' })),
+    {
+      name: 'classifier, Kafka, engine and waiting',
+      value: 1e6 / rate - known,
+      unit: 'µs a step',
+      note: `what is left of ${(1e6 / rate).toFixed(1)} µs a step`,
+    },
+  ]
+}
+
+/** Median µs of each part of the work on one step, measured alone in this process. */
+async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: number }[]> {
+  const { codec, redis, namespace } = stack
+  const compiled = parsePolicy(benchPolicy('http://127.0.0.1:1', 8), 'bench').policy
+  const policy = { hash: stack.policyHash, policy: compiled }
+  const steps = Array.from({ length: 2_000 }, () => makeStep(stepBytes))
+  const values = steps.map((step) => codec.encode('step', step))
+  const requests = steps.map((step) => validateStep(step, compiled).request)
+  const nowMs = Date.now()
+  const facts = steps.map((step, i) => extractFacts(step, requests[i]!, [], nowMs))
+  const snapshot = { nowMs, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
+  const origin = { topic: 'agent.steps', partition: 0, offset: 0, receivedAtMs: nowMs }
+  const hashes = values.map((value) => sha256(value))
+  const claims = createClaims({ redis, namespace: inNamespace(namespace, 'parts') })
+  const chain = createChain({ topic: 'agent.audit', encode: (link) => codec.encode('audit-record', link) })
+  const handle = (i: number) =>
+    decideStep(
+      { codec, namespace, decided: () => {} },
+      { step: steps[i]!, request: requests[i]!, origin, contentHash: hashes[i]!, attempts: [] },
+      policy,
+      snapshot,
+    )
+  const drafts = steps.map((_step, i) => handle(i).audit!)
+  const decisionMicros = await each(steps.length, (i) => void decide(facts[i]!, snapshot, compiled))
+  const factsMicros = await each(steps.length, (i) => void extractFacts(steps[i]!, requests[i]!, [], nowMs))
+  return [
+    {
+      part: 'decode',
+      micros: await each(steps.length, async (i) => parseStep({ value: values[i]!, headers: {} }, codec)),
+    },
+    { part: 'validate', micros: await each(steps.length, (i) => void validateStep(steps[i]!, compiled)) },
+    { part: 'hash', micros: await each(steps.length, (i) => void sha256(values[i]!)) },
+    {
+      part: 'claim (256 at once, Redis included)',
+      micros: await claimTogether(
+        claims,
+        steps.map((step) => step.stepId),
+      ),
+    },
+    { part: 'features and score', micros: factsMicros },
+    { part: 'decide', micros: decisionMicros },
+    {
+      part: 'encode routed step and decision',
+      micros: (await each(steps.length, (i) => void handle(i))) - decisionMicros - factsMicros,
+    },
+    {
+      part: 'audit link',
+      micros: await each(steps.length, (i) => void chain.seal('bench/agent.steps/0', null, drafts[i]!)),
+    },
+  ]
+}
+
+/** Median of five rounds over all items, µs an item. */
+async function each(count: number, work: (i: number) => unknown): Promise<number> {
+  const rounds: number[] = []
+  for (let round = 0; round < 5; round++) {
+    const startedAtMs = performance.now()
+    for (let i = 0; i < count; i++) {
+      const pending = work(i)
+      if (pending instanceof Promise) await pending
+    }
+    rounds.push(((performance.now() - startedAtMs) * 1_000) / count)
+  }
+  return rounds.toSorted((a, b) => a - b)[2]!
+}
+
+async function claimTogether(claims: ReturnType<typeof createClaims>, stepIds: string[]): Promise<number> {
+  const startedAtMs = performance.now()
+  for (let at = 0; at < stepIds.length; at += 256)
+    await Promise.all(
+      stepIds
+        .slice(at, at + 256)
+        .map((stepId) =>
+          claims.claim({ tenantId: 'bench', stepId, origin: `agent.steps/0/${at}`, contentHash: 'aa' }, 60_000),
+        ),
+    )
+  return ((performance.now() - startedAtMs) * 1_000) / stepIds.length
+}
