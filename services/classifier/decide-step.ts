@@ -35,7 +35,7 @@ export function decideStep(
   snapshot: LedgerSnapshot,
 ): Handled {
   const { step, origin, attempts } = input
-  const facts = extractFacts(step, input.request, attempts)
+  const facts = extractFacts(step, input.request, attempts, origin.receivedAtMs)
   const outcome = decide(facts, snapshot, policy.policy)
   deps.decided(outcome)
 
