@@ -104,6 +104,8 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
   let lastCommitAtMs = 0
   let commitTimer: NodeJS.Timeout | null = null
   let commitSoon: NodeJS.Immediate | null = null
+  // The record that is handled alone, until it is committed.
+  let alone: number | null = null
   const closed = new AbortController()
 
   const work = createWorkQueue(
@@ -119,8 +121,11 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
         return true
       },
       alone: {
-        before: (offset) => suspicion.mark(offset, closed.signal),
-        after: () => suspicion.clear(),
+        before: (offset) => {
+          alone = offset
+          return suspicion.mark(offset, closed.signal)
+        },
+        ended: endAlone,
       },
       retried: (code) => deps.metrics?.recordRetried(topic, code),
       rejected: (code) => deps.metrics?.recordRejected(topic, code),
@@ -206,7 +211,14 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     for (const offset of gone) release(offset)
   }
 
+  function endAlone(offset: number): void {
+    if (offset !== alone) return
+    alone = null
+    void suspicion.clear(offset).then(() => deps.slots.pump())
+  }
+
   function release(offset: number): void {
+    endAlone(offset)
     const item = items.get(offset)
     if (!item) return
     items.delete(offset)
@@ -270,6 +282,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       (record) => !record.compress && recordBytes(record) > options.maxRecordBytes,
     )
     if (oversize && !item.refusal) {
+      endAlone(item.record.offset)
       work.refuse(item, tooLarge(`a record of ${recordBytes(oversize)} bytes for ${oversize.topic}`))
       return
     }
@@ -359,6 +372,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       const bytes = outputBytes(only)
       only.bytes -= bytes
       deps.bytes.remove(bytes)
+      endAlone(only.record.offset)
       work.refuse(only, isRefusedRecord(error) ? tooLarge('a record that the broker refused') : error)
     }
   }

@@ -5,8 +5,8 @@ import { inNamespace } from '#lib/events/topics'
 export interface LaneMemory {
   /** Ends without a close, since the lane last made progress. */
   uncleanEnds: number
-  /** The record that was the only one marked when its process died, and how often; null where none was. */
-  mark: { offset: number; deaths: number } | null
+  /** How often the process died while a record was the only one marked, by offset. */
+  deaths: ReadonlyMap<number, number>
 }
 
 /**
@@ -20,8 +20,8 @@ export interface PoisonMemory {
   progressed(lane: string): Promise<void>
   /** The record at `offset` is about to be handled, alone. */
   marked(lane: string, offset: number): Promise<void>
-  /** It did no harm. */
-  cleared(lane: string): Promise<void>
+  /** What came of it is committed, or it failed in an orderly way. */
+  cleared(lane: string, offset: number): Promise<void>
   /** The lane was given up in order. */
   closed(lane: string, owner: string): Promise<void>
 }
@@ -33,9 +33,12 @@ export const poisonDeaths = 3
 /** A lane nobody opens for so long is forgotten, ms. */
 const keepMs = 7 * 86_400_000
 
+const deathsField = (offset: number | string) => `deaths:${offset}`
+
 /**
- * One hash a lane: owner, unclean, mark, deaths. No script: a lane has one owner, and two that overlap for a moment can
- * at worst miscount by one, which a later progress or death puts right.
+ * One hash a lane: owner, unclean, mark, and deaths:<offset> for each record that was alone at one. No script: a lane
+ * has one owner, and two that overlap for a moment can at worst miscount by one, which a later progress or death puts
+ * right.
  */
 export function createPoisonMemory(redis: Redis, options: { namespace: string }): PoisonMemory {
   const keyOf = (lane: string) => inNamespace(options.namespace, `poison:${lane}`)
@@ -45,24 +48,27 @@ export function createPoisonMemory(redis: Redis, options: { namespace: string })
       const known = await redis.hgetall(key)
       const died = known['owner'] !== undefined && known['owner'] !== owner
       const uncleanEnds = Number(known['unclean'] ?? 0) + (died ? 1 : 0)
-      const marked = known['mark'] !== undefined
-      const deaths = Number(known['deaths'] ?? 0) + (died && marked ? 1 : 0)
-      await redis
-        .multi()
-        .hset(key, { owner, unclean: uncleanEnds, ...(marked ? { deaths } : {}) })
-        .pexpire(key, keepMs)
-        .exec()
-      return { uncleanEnds, mark: marked ? { offset: Number(known['mark']), deaths } : null }
+      const deaths = new Map<number, number>()
+      for (const [field, count] of Object.entries(known))
+        if (field.startsWith(deathsField(''))) deaths.set(Number(field.slice(deathsField('').length)), Number(count))
+      const writing = redis.multi().hset(key, { owner, unclean: uncleanEnds }).pexpire(key, keepMs)
+      if (died && known['mark'] !== undefined) {
+        const marked = Number(known['mark'])
+        deaths.set(marked, (deaths.get(marked) ?? 0) + 1)
+        // Counted once: the next owner may die of something else before it marks anything.
+        writing.hincrby(key, deathsField(marked), 1).hdel(key, 'mark')
+      }
+      await writing.exec()
+      return { uncleanEnds, deaths }
     },
     async progressed(lane) {
       await redis.hset(keyOf(lane), 'unclean', 0)
     },
     async marked(lane, offset) {
-      const key = keyOf(lane)
-      if ((await redis.hget(key, 'mark')) !== String(offset)) await redis.hset(key, { mark: offset, deaths: 0 })
+      await redis.hset(keyOf(lane), 'mark', offset)
     },
-    async cleared(lane) {
-      await redis.hdel(keyOf(lane), 'mark', 'deaths')
+    async cleared(lane, offset) {
+      await redis.hdel(keyOf(lane), 'mark', deathsField(offset))
     },
     async closed(lane, owner) {
       const key = keyOf(lane)

@@ -33,8 +33,8 @@ export interface Suspicion {
   passTurn(): void
   /** Notes that the record is about to be handled alone; waits for as long as it cannot be noted. */
   mark(offset: number, signal: AbortSignal): Promise<void>
-  /** The record did no harm; the next suspect lane may go on. */
-  clear(): Promise<void>
+  /** The record is done with, its commit included, and did no harm; the next suspect lane may go on. */
+  clear(offset: number): Promise<void>
   /** SHUNT_POISON for the record that is not to be handled again. */
   refusal(offset: number): ShuntError | null
   /** The lane committed; `low` is what it has still to do. */
@@ -63,7 +63,7 @@ export function createSuspicion(
   const { lane, owner } = options
   let suspect = false
   let forgivenAt: number | null = null
-  let poisoned: number | null = null
+  let poisoned = new Set<number>()
 
   /** Failures are told and left: the count that stays too high costs one slow start. */
   async function tell(what: () => Promise<void>): Promise<boolean> {
@@ -78,15 +78,16 @@ export function createSuspicion(
 
   return {
     async opened(progress, logEnd) {
-      let known: LaneMemory = { uncleanEnds: 0, mark: null }
+      let known: LaneMemory = { uncleanEnds: 0, deaths: new Map() }
       await tell(async () => {
         known = await memory.opened(lane, owner)
       })
       const horizon = Math.min(logEnd, progress.upTo + options.windowRecords)
       suspect = known.uncleanEnds >= suspectAfter && progress.low < horizon
       forgivenAt = known.uncleanEnds === 0 ? null : suspect ? horizon : progress.low + 1
-      poisoned = known.mark && known.mark.deaths >= poisonDeaths ? known.mark.offset : null
-      if (suspect) log.warn({ lane, ...known, until: horizon }, 'lane is suspect: one record at a time')
+      poisoned = new Set([...known.deaths].flatMap(([offset, deaths]) => (deaths >= poisonDeaths ? [offset] : [])))
+      if (suspect)
+        log.warn({ lane, uncleanEnds: known.uncleanEnds, until: horizon }, 'lane is suspect: one record at a time')
       if (known.uncleanEnds > 0 && progress.low >= logEnd) this.progressed(logEnd + 1)
     },
     isSuspect: () => suspect,
@@ -96,12 +97,12 @@ export function createSuspicion(
       while (!signal.aborted && !(await tell(() => memory.marked(lane, offset))))
         await sleep(1_000, undefined, { signal }).catch(() => {})
     },
-    async clear() {
-      await tell(() => memory.cleared(lane))
+    async clear(offset) {
+      await tell(() => memory.cleared(lane, offset))
       turn.pass()
     },
     refusal(offset) {
-      if (offset !== poisoned) return null
+      if (!poisoned.has(offset)) return null
       log.error({ lane, offset }, 'record killed its process each time it was handled alone; it is rejected')
       return new ShuntError(
         'SHUNT_POISON',

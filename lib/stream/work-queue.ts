@@ -33,8 +33,8 @@ export interface WorkQueueDeps {
   due: () => void
   /** May the record start? Called in order, right before the start. */
   admit: (offset: number) => boolean
-  /** Awaited before a record is handled alone, and after. */
-  alone: { before: (offset: number) => Promise<void>; after: () => Promise<void> }
+  /** Awaited before a record is handled alone; and told when that did not lead to a finished item. */
+  alone: { before: (offset: number) => Promise<void>; ended: (offset: number) => void }
   retried: (code: string) => void
   rejected: (code: string) => void
   nowMs: () => number
@@ -149,9 +149,10 @@ export function createWorkQueue(
     } catch (error) {
       failure = { error }
     }
-    if (alone) await deps.alone.after()
     running.delete(item)
     item.abort = null
+    const isFinished = !stopped && !signal.aborted && !failure
+    if (alone && !isFinished) deps.alone.ended(item.record.offset)
     if (stopped || signal.aborted) item.handled = null
     else if (failure) afterFailure(item, failure.error)
     else {
