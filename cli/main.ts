@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addDecideCommand } from './commands/decide.ts'
 import { addLanesCommand } from './commands/lanes.ts'
+import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addResultsCommand } from './commands/results.ts'
 import { addSchemasCommand } from './commands/schemas.ts'
@@ -39,6 +41,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)
   addLanesCommand(program, run)
+  addPolicyCommand(program, run)
+  addDecideCommand(program, run)
   return program
 }
 

@@ -1,0 +1,43 @@
+import type { AgentStep } from '#lib/events/types.generated'
+import { validateStep } from '#lib/events/validate-step'
+import type { LoadedPolicy } from '#lib/policy/load'
+import { decide, engineVersion } from './decide.ts'
+import { readStep } from './facts.ts'
+
+/** A decision as a line of JSON. */
+export type OfflineDecision = Record<string, unknown>
+
+/**
+ * What the classifier would decide on a step's first attempt at `nowMs`, with nothing known of budgets, failures and
+ * providers. `explain` adds all that the decision was made from. Throws as `validateStep` does.
+ */
+export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: number, explain: boolean): OfflineDecision {
+  const { request, stripped } = validateStep(step, loaded.policy)
+  const { facts, features, score } = readStep(step, request, [], nowMs)
+  const snapshot = {
+    nowMs,
+    budgetLeftMicroUsd: null,
+    failuresPpm: null,
+    unavailableModels: [],
+    ledgerLagMs: null,
+  }
+  const outcome = decide(facts, snapshot, loaded.policy)
+  const { action, code, tier, model, reasons, rule, thresholdPpm, terms, removed, ...bounds } = outcome
+  return {
+    stepId: step.stepId,
+    taskId: step.taskId,
+    tenantId: step.tenantId,
+    action,
+    code,
+    tier,
+    model,
+    reasons,
+    rule,
+    pSuccessPpm: facts.pSuccessPpm,
+    thresholdPpm,
+    ...bounds,
+    ...(explain && { terms, score: score.parts, removed, features, stripped, facts }),
+    engineVersion,
+    policyHash: loaded.hash,
+  }
+}
