@@ -44,6 +44,7 @@ export const addPublishCommand: AddCommand = (program, run) => {
         const wait = flags.wait === true || flags.results !== undefined
         const bytes = addAbortSignal(context.signal, file === '-' ? context.stdin : await openedFile(file))
         const out = flags.results === undefined ? undefined : await createdFile(flags.results)
+        if (!context.stderr.isTTY) context.stderr.write(`publishing ${file === '-' ? 'standard input' : file}\n`)
         const report = await publish(context, bytes, flags, wait, out)
         if (out) {
           out.end()
@@ -72,7 +73,8 @@ async function publish(
   const progress = createProgress(context, wait ? 'results' : 'published')
   open.defer(() => progress.end())
   let total = 0
-  return publishLines({ client, ...(earlier && { earlier }) }, readSteps(bytes, defaultsOf(flags)), {
+  // Awaited here: what is open closes when this function returns.
+  return await publishLines({ client, ...(earlier && { earlier }) }, readSteps(bytes, defaultsOf(flags)), {
     signal: context.signal,
     idleTimeoutMs: flags.timeout,
     onBadLine: (number, { code, message }) => progress.say(printable(`line ${number}: ${code}: ${message}`)),

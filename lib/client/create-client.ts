@@ -49,7 +49,7 @@ export interface Client {
   /** Publishes and awaits. */
   ask(step: StepInput, options?: PublishOptions & WaitOptions): Promise<StepResult>
   /** Calls `listener` for every result of any step; returns how to stop that. */
-  onResult(listener: (result: StepResult, place: RecordPlace) => void): () => void
+  onResult(listener: (result: StepResult, record: InboundRecord) => void): () => void
   /** Sends what is queued, fails what still waits, and disconnects. */
   close(): Promise<void>
 }
@@ -64,14 +64,13 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
   const follows = options.results ?? true
   const waits = createWaits(options)
   const publisher = createPublisher(deps, options)
-  const listeners = new Set<(result: StepResult, place: RecordPlace) => void>()
+  const listeners = new Set<(result: StepResult, record: InboundRecord) => void>()
 
   async function receive(record: InboundRecord): Promise<void> {
     const result = await decodeResult(deps, record)
     if (!result) return
     waits.offer(result)
-    const place = { topic: record.topic, partition: record.partition, offset: record.offset }
-    for (const listener of listeners) listener(result, place)
+    for (const listener of listeners) listener(result, record)
   }
 
   await withAdmin(

@@ -23,6 +23,8 @@ export interface PublicationsOptions {
  */
 export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
   const publications = new Map<string, Publication>()
+  /** Places of further results: each is told once. */
+  const seconds = new Set<string>()
   let pending = 0
 
   function settle(publication: Publication, result: StepResult, place: RecordPlace): void {
@@ -32,7 +34,10 @@ export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
       publication.endedBy = at
       pending -= 1
       onEnd(result)
-    } else if (publication.endedBy !== at) onSecond(result, publication.endedBy, at)
+    } else if (publication.endedBy !== at && !seconds.has(at)) {
+      seconds.add(at)
+      onSecond(result, publication.endedBy, at)
+    }
   }
 
   return {
