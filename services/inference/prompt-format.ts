@@ -49,7 +49,10 @@ export const completionFormat: PromptFormat = (request) => {
   })
   if (toolChoice.name !== undefined)
     return end(`### Call\n${toolChoice.name}`, { kind: 'arguments', name: toolChoice.name })
-  if (toolChoice.mode === 'required') return end('### Call\n', { kind: 'call' })
+  // Without an example of either, a base model takes a call for less than 0.2 % likely, whatever is asked; an agent that
+  // offers tools for a first message wants one. With examples, or on a tool's result, the model's own choice is good.
+  const choosesBlindly = toolChoice.mode === 'auto' && !request.turns.some((turn) => turn.role === 'assistant')
+  if (toolChoice.mode === 'required' || choosesBlindly) return end('### Call\n', { kind: 'call' })
   if (toolChoice.mode === 'none') return end('### Output\n', { kind: 'text' })
   return end('###', { kind: 'choice', callPrefix: ' Call\n', textPrefix: ' Output\n' })
 }
@@ -87,12 +90,16 @@ export function describeTools(tools: readonly Tool[]): string {
 }
 
 function describeParameters(schema: JsonSchema): string {
-  if (typeof schema === 'boolean' || typeof schema['properties'] !== 'object' || schema['properties'] === null)
-    return ''
-  const required = Array.isArray(schema['required']) ? schema['required'] : []
-  return Object.entries(schema['properties'])
-    .map(([name, parameter]) => `${name}${required.includes(name) ? '' : '?'}: ${describeType(parameter)}`)
+  return parametersOf(schema)
+    .map(({ name, required, type }) => `${name}${required ? '' : '?'}: ${describeType(type)}`)
     .join(', ')
+}
+
+function parametersOf(schema: JsonSchema): { name: string; required: boolean; type: unknown }[] {
+  if (typeof schema === 'boolean' || typeof schema['properties'] !== 'object' || schema['properties'] === null)
+    return []
+  const required = Array.isArray(schema['required']) ? schema['required'] : []
+  return Object.entries(schema['properties']).map(([name, type]) => ({ name, required: required.includes(name), type }))
 }
 
 function describeType(schema: unknown): string {

@@ -22,6 +22,7 @@ export interface ServerOptions {
   maxBodyBytes: number
 }
 
+const IDLE_SWEEP_MS = 100
 /** nginx's number for a client that left before it was answered: in metrics and logs only. */
 const CLIENT_LEFT = 499
 
@@ -32,6 +33,12 @@ export function createServer(deps: ServerDeps, options: ServerOptions): FastifyI
   const createdS = Math.floor(deps.nowMs() / 1_000)
   const modelCard = { id: options.modelName, object: 'model', created: createdS, owned_by: 'shunt' }
 
+  // Connections that become idle only after the close has begun would be waited for until the client drops them.
+  server.addHook('preClose', (done) => {
+    const sweep = setInterval(() => server.server.closeIdleConnections(), IDLE_SWEEP_MS)
+    server.server.once('close', () => clearInterval(sweep))
+    done()
+  })
   server.setErrorHandler((error, _request, reply) => sendError(reply, error))
   server.setNotFoundHandler((request, reply) =>
     sendError(
