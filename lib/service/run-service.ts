@@ -56,7 +56,7 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
 
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
-  const redis = closing.adopt(connectRedis(config.redisUrl, log), (client) => void client.disconnect())
+  const redis = closing.adopt(connectRedis(config.redisUrl, log), (client) => client.disconnect())
   const kafka = createKafkaFactory({ log }, { brokers: config.brokers })
   const codec = await untilReachable(
     () => createCodec({ registryUrl: config.registryUrl, namespace: config.namespace, log }),

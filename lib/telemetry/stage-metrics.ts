@@ -70,13 +70,13 @@ function watchGauges(registry: Registry, read: () => StageGauges): void {
   gauge('shunt_records_in_flight', 'Records being handled.', (gauges) => gauges.inFlight)
   gauge('shunt_oldest_in_flight_seconds', 'Age of the oldest of them.', (gauges) => gauges.oldestInFlightMs / 1_000)
   gauge('shunt_buffered_bytes', 'Bytes of records and outputs held in memory.', (gauges) => gauges.bufferedBytes)
-  new Gauge({
+  const lag = new Gauge({
     name: 'shunt_lag_records',
     help: 'Records in the log that are not handled yet.',
     labelNames: ['topic'],
     registers,
     collect() {
-      for (const [topic, lag] of Object.entries(read().lag)) this.set({ topic }, lag)
+      for (const [topic, records] of Object.entries(read().lag)) lag.set({ topic }, records)
     },
   })
 }

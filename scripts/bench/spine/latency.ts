@@ -87,7 +87,7 @@ async function resultTimes(stack: BenchStack, stepIds: ReadonlySet<string>): Pro
   await consumer.run({
     autoCommit: false,
     eachMessage: async ({ message }) => {
-      const { stepId } = await stack.codec.decode('step-result', message.value!)
+      const { stepId } = await stack.codec.decode('step-result', message.value)
       if (stepIds.has(stepId)) times.set(stepId, Number(message.timestamp))
       if (times.size === stepIds.size) all.resolve()
     },
