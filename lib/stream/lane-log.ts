@@ -1,5 +1,6 @@
-import type { Admin } from 'kafkajs'
+import type { Admin, Producer } from 'kafkajs'
 import { ShuntError } from '#lib/errors'
+import { decodeProgress, type Committed } from './progress-codec.ts'
 
 /** What the broker knows of one partition as a group reads it. */
 export interface LaneLog {
@@ -24,5 +25,43 @@ export function createLaneLog(admin: Admin, lane: { group: string; topic: string
       if (!at) throw new ShuntError('SHUNT_TOPICS_NOT_APPLIED', `${topic}/${partition} does not exist`)
       return { start: Number(at.low), end: Number(at.high) }
     },
+  }
+}
+
+export interface FencedLane {
+  /** Holds the lane's transactional id. */
+  fresh: Producer
+  /** As committed by the owner before, who can commit no more. */
+  progress: Committed
+  bounds: { start: number; end: number }
+}
+
+/**
+ * Takes the lane from its owner before, and only then reads what that one has committed. Throws what `whyMissing` gives
+ * where nothing is committed, SHUNT_METADATA_UNKNOWN, and SHUNT_OFFSETS_LOST where the log ends before the offset.
+ */
+export async function fenceAndRead(
+  deps: { newProducer: () => Producer; laneLog: LaneLog; whyMissing: () => Promise<ShuntError> },
+  lane: { topic: string; partition: number },
+): Promise<FencedLane> {
+  const fresh = deps.newProducer()
+  try {
+    await fresh.connect()
+    // connect() initialises the idempotent id only; the transactional id, which fences, is initialised by this.
+    await (await fresh.transaction()).abort()
+    const committed = await deps.laneLog.committed()
+    if (!committed) throw await deps.whyMissing()
+    const progress = decodeProgress(committed.offset, committed.metadata)
+    const bounds = await deps.laneLog.bounds()
+    if (committed.offset > bounds.end)
+      throw new ShuntError(
+        'SHUNT_OFFSETS_LOST',
+        `${lane.topic}/${lane.partition} ends at ${bounds.end}, before the committed ${committed.offset}: ` +
+          'was the topic created anew?',
+      )
+    return { fresh, progress, bounds }
+  } catch (error) {
+    await fresh.disconnect().catch(() => {})
+    throw error
   }
 }

@@ -4,11 +4,11 @@ import { ShuntError, type ErrorCode } from '#lib/errors'
 import type { Logger } from '#lib/telemetry/logger'
 import type { ByteBudget, LaneClass, Slots, SlotUser } from './capacity.ts'
 import { isFenced, isRefusedRecord, kafkaErrorType } from './kafka-errors.ts'
-import type { LaneLog } from './lane-log.ts'
+import { fenceAndRead, type LaneLog } from './lane-log.ts'
 import type { LaneState, LaneStatus } from './lane-status.ts'
 import { createOffsetTracker } from './offset-tracker.ts'
 import { createOutbox, outputBytes, sealOutputs } from './outbox.ts'
-import { decodeProgress, encodeProgress, maxVarintBytes } from './progress-codec.ts'
+import { encodeProgress, maxVarintBytes } from './progress-codec.ts'
 import type { StageMetrics } from './stage-metrics.ts'
 import type { Suspicion } from './suspicion.ts'
 import { commitTransaction, headerBytes, recordBytes } from './transaction.ts'
@@ -168,30 +168,16 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     if (!(await deps.laneLog.committed())) throw await deps.whyMissing()
     await producer?.disconnect().catch(() => {})
     producer = null
-    const fresh = deps.newProducer()
-    try {
-      await fresh.connect()
-      // connect() initialises the idempotent id only; the transactional id, which fences, is initialised by this.
-      await (await fresh.transaction()).abort()
-      const committed = await deps.laneLog.committed()
-      if (!committed) throw await deps.whyMissing()
-      const progress = decodeProgress(committed.offset, committed.metadata)
-      const bounds = await deps.laneLog.bounds()
-      if (committed.offset > bounds.end)
-        throw new ShuntError(
-          'SHUNT_OFFSETS_LOST',
-          `${topic}/${partition} ends at ${bounds.end}, before the committed ${committed.offset}: was it created anew?`,
-        )
-      await suspicion.opened(progress, bounds.end)
-      if (closed.signal.aborted) throw new Error('closed while opening')
-      if (committed.offset < bounds.start)
-        deps.log.warn({ ...at, from: committed.offset, to: bounds.start }, 'records expired before they were handled')
-      head = progress.head
-      forget(tracker.restore(progress, bounds.start))
-    } catch (error) {
+    const { fresh, progress, bounds } = await fenceAndRead(deps, at)
+    await suspicion.opened(progress, bounds.end)
+    if (closed.signal.aborted) {
       await fresh.disconnect().catch(() => {})
-      throw error
+      return
     }
+    if (progress.low < bounds.start)
+      deps.log.warn({ ...at, from: progress.low, to: bounds.start }, 'records expired before they were handled')
+    head = progress.head
+    forget(tracker.restore(progress, bounds.start))
     producer = fresh
     state = 'open'
     problem = null

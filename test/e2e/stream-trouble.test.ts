@@ -194,7 +194,7 @@ describe('offsets', () => {
     await admin.connect()
     const names = (
       ['agent.steps', 'agent.steps.batch', 'agent.steps.reroute', 'agent.steps.reroute.batch'] as const
-    ).map(rig.topic)
+    ).map((topic) => rig.topic(topic))
     const all = [...names, rig.topic('agent.control')]
     await admin.createTopics({ topics: all.map((topic) => ({ topic, numPartitions: 1 })), waitForLeaders: true })
     await admin.disconnect()
@@ -269,7 +269,7 @@ async function loseOffset(from: StreamRig, topic: string, partition: number): Pr
   const group = `${from.namespace}.classifier`
   const admin = from.kafka('admin').admin()
   await admin.connect()
-  const topics = stageGroups.classifier.map(from.topic)
+  const topics = stageGroups.classifier.map((name) => from.topic(name))
   const offsets = await admin.fetchOffsets({ groupId: group, topics })
   await admin.deleteGroups([group])
   await admin.disconnect()

@@ -98,6 +98,7 @@ describe('offset tracker', () => {
         const log = Array.from({ length: 80 }, (_, offset) => offset).filter((offset) => !missing.includes(offset))
         let committed = { low: 0, metadata: encodeProgress({ low: 0, upTo: 0, incomplete: [], head: null }) }
         const done = new Set<number>()
+        const repeated: number[] = []
         let tracker = createOffsetTracker()
         let running: number[] = []
         let finished: number[] = []
@@ -118,7 +119,7 @@ describe('offset tracker', () => {
               last,
               log.filter((at) => at >= from && at <= last),
             )) {
-              expect(done.has(offset)).toBe(false)
+              if (done.has(offset)) repeated.push(offset)
               tracker.start(offset)
               running.push(offset)
             }
@@ -128,7 +129,7 @@ describe('offset tracker', () => {
             const progress = tracker.progress(new Set(finished))
             committed = { low: progress.low, metadata: encodeProgress({ ...progress, head: null }) }
             for (const offset of finished) {
-              expect(done.has(offset)).toBe(false)
+              if (done.has(offset)) repeated.push(offset)
               done.add(offset)
             }
             // The broker has it; whether we were told decides how we go on.
@@ -144,6 +145,7 @@ describe('offset tracker', () => {
             open()
           } else if (step.type === 'reopen') open()
         }
+        expect(repeated).toEqual([])
         // Let everything end, and see that nothing is left out.
         tracker = createOffsetTracker()
         running = []
