@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import { ShuntError } from '#lib/errors'
+import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
+import { decide } from '#lib/routing/decide'
+import { createHandle } from '../../../services/classifier/handle-record.ts'
+import { codec, makeStep, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
+
+const signal = new AbortController().signal
+
+function classifier() {
+  const decided: DecisionOutcome[] = []
+  const handle = createHandle({
+    codec,
+    namespace: '',
+    claims: memoryClaims(),
+    policyInForce: () => policy,
+    decided: (outcome) => void decided.push(outcome),
+    nowMs: () => nowMs,
+  })
+  return { decided, handle: async (record: Parameters<typeof handle>[0]) => read(await handle(record, signal)) }
+}
+
+const weakAttempt: Attempt = {
+  attempt: 1,
+  callNo: 1,
+  tier: 'oss',
+  model: 'gemma-3-270m',
+  backend: 'embedded',
+  region: 'local',
+  verdict: 'truncated',
+  detail: null,
+  startedAtMs: nowMs - 100,
+  endedAtMs: nowMs - 50,
+  promptTokens: 10,
+  completionTokens: 2,
+  costMicroUsd: 0,
+  outcomeUnknown: false,
+  standIn: false,
+  answer: '{"weak":true}',
+  answerTruncated: false,
+}
+
+describe('a new step', () => {
+  test('goes to a tier with its decision, whose audit record makes the same decision again', async () => {
+    const { handle, decided } = classifier()
+    const { topics, routed, audit, decisions } = await handle(stepRecord(makeStep()))
+    expect(topics).toEqual(['agent.steps.oss'])
+    expect(audit).toEqual(['decision'])
+    expect(routed[0]).toMatchObject({
+      step: { stepId: 's-1' },
+      origin: { topic: 'agent.steps', partition: 2, offset: 41, receivedAtMs: nowMs - 5 },
+      decision: { attempt: 1, tier: 'oss', policyHash: policy.hash, decidedAtMs: nowMs },
+      attempts: [],
+    })
+    const { facts, snapshot, outcome } = decisions[0]!
+    expect(decide(facts, snapshot, policy.policy)).toEqual(outcome)
+    expect(decided).toEqual([outcome])
+  })
+
+  test('is taken as plain JSON too', async () => {
+    const json = { ...makeStep(), request: JSON.parse(makeStep().request) }
+    const { topics } = await classifier().handle(recordOf(Buffer.from(JSON.stringify(json))))
+    expect(topics).toEqual(['agent.steps.oss'])
+  })
+
+  test('in the wrong twin is moved as it was published, and claims nothing', async () => {
+    const { handle } = classifier()
+    const step = makeStep({ priority: 'batch' })
+    const moved = await handle(stepRecord(step))
+    expect(moved).toMatchObject({ topics: ['agent.steps.batch'], audit: [] })
+    const decided = await handle(stepRecord(step, { topic: 'agent.steps.batch', offset: 3 }))
+    expect(decided.topics).toEqual(['agent.steps.oss.batch'])
+  })
+
+  test('whose deadline has passed ends as expired before anything is spent', async () => {
+    const { results, audit } = await classifier().handle(stepRecord(makeStep({ deadlineAtMs: nowMs - 1 })))
+    expect(results).toMatchObject([{ status: 'expired', stepId: 's-1', costMicroUsd: 0, attempts: [] }])
+    expect(audit).toEqual(['decision', 'outcome'])
+  })
+
+  test('that no model may take ends as refused', async () => {
+    const constraints = { allowedRegions: ['mars'], requiredTags: [], frontierAllowed: true, critical: [] }
+    const { results } = await classifier().handle(stepRecord(makeStep({ constraints })))
+    expect(results).toMatchObject([{ status: 'refused', reasons: expect.arrayContaining(['residency']) }])
+  })
+
+  test('waits where no policy is in force', async () => {
+    const deps = { codec, namespace: '', claims: memoryClaims(), decided: () => {}, nowMs: () => nowMs }
+    const handle = createHandle({ ...deps, policyInForce: () => undefined })
+    await expect(handle(stepRecord(makeStep()), signal)).rejects.toMatchObject({
+      code: 'SHUNT_POLICY_MISSING',
+      retryable: true,
+    })
+  })
+})
+
+describe('a step that was published before', () => {
+  test('and comes again from the same offset is decided again', async () => {
+    const { handle } = classifier()
+    const first = await handle(stepRecord(makeStep()))
+    expect(await handle(stepRecord(makeStep()))).toEqual(first)
+  })
+
+  test('with the same content leaves a duplicate in the audit and nothing else', async () => {
+    const { handle } = classifier()
+    await handle(stepRecord(makeStep()))
+    expect(await handle(stepRecord(makeStep(), { offset: 42 }))).toMatchObject({ topics: [], audit: ['duplicate'] })
+  })
+
+  test('with other content is an error that names the step', async () => {
+    const { handle } = classifier()
+    await handle(stepRecord(makeStep()))
+    const other = stepRecord(makeStep({ sequence: 7 }), { offset: 42 })
+    await expect(handle(other)).rejects.toMatchObject({
+      code: 'SHUNT_STEP_ID_CONFLICT',
+      ids: { tenantId: 'acme-claims', stepId: 's-1' },
+    })
+  })
+})
+
+describe('a step that comes back', () => {
+  const reroute = (attempts: Attempt[]) => {
+    const decision = {
+      attempt: 1,
+      tier: 'oss' as const,
+      model: 'gemma-3-270m',
+      reasons: [],
+      pSuccessPpm: 1,
+      thresholdPpm: 1,
+      policyHash: policy.hash,
+      scorerHash: null,
+      engineVersion: 1,
+      maxOutputTokens: 2,
+      boundMicroUsd: 0,
+      decidedAtMs: nowMs - 200,
+    }
+    const origin = { topic: 'agent.steps', partition: 2, offset: 41, receivedAtMs: nowMs - 300 }
+    const value = codec.encode('routed-step', { step: makeStep(), origin, decision, attempts })
+    return recordOf(value, { topic: 'agent.steps.reroute', partition: 0, offset: 9 })
+  }
+
+  test('brings its attempt, which counts at once: the next decision is another model', async () => {
+    const { topics, routed } = await classifier().handle(reroute([weakAttempt]))
+    expect(topics).toEqual(['agent.steps.frontier'])
+    expect(routed[0]).toMatchObject({
+      decision: { attempt: 2, tier: 'frontier', reasons: expect.arrayContaining(['prior_failure']) },
+      attempts: [{ verdict: 'truncated', answer: '{"weak":true}' }],
+    })
+  })
+
+  test('fails with its best weak answer once its attempts are used up', async () => {
+    const frontier = { ...weakAttempt, tier: 'frontier' as const, model: 'gpt-5.6-terra', answer: '{"better":true}' }
+    const attempts = [weakAttempt, { ...frontier, attempt: 2 }, { ...weakAttempt, attempt: 3 }]
+    const { results, audit } = await classifier().handle(reroute(attempts))
+    expect(results).toMatchObject([
+      { status: 'failed', code: 'SHUNT_ATTEMPTS_EXHAUSTED', answer: '{"better":true}', tier: 'frontier' },
+    ])
+    expect(results[0]!.attempts.map((attempt) => attempt.answer)).toEqual([null, null, null])
+    expect(audit).toEqual(['decision', 'outcome'])
+  })
+})
+
+test('every error of a bad record is a Shunt error that no retry would help', async () => {
+  const { handle } = classifier()
+  const bad = [null, Buffer.alloc(0), Buffer.from('{"stepId":'), Buffer.from([0, 0, 0, 99, 99, 1]), Buffer.from('xyz')]
+  for (const value of bad) {
+    const error = await handle(recordOf(value)).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(ShuntError)
+    expect(error).toMatchObject({ retryable: false })
+  }
+})

@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+import type { AgentStep, AuditType, DecisionRecord, RoutedStep, StepResult } from '#lib/events/types.generated'
+import { readClaim, type Claim, type Claims } from '#lib/ledger/claims'
+import { parsePolicy } from '#lib/policy/load'
+import type { Handled, InboundRecord } from '#lib/stream/types'
+import { localCodec } from '../../support/local-codec.ts'
+
+export const policyText = readFileSync(new URL('../../../samples/policy.yaml', import.meta.url), 'utf8')
+export const loaded = parsePolicy(policyText, 'samples/policy.yaml')
+export const policy = { hash: loaded.hash, policy: loaded.policy }
+export const codec = await localCodec()
+export const nowMs = 1_790_000_000_000
+
+export function makeStep(more: Partial<AgentStep> = {}): AgentStep {
+  return {
+    stepId: 's-1',
+    taskId: 't-1',
+    tenantId: 'acme-claims',
+    sequence: null,
+    kind: 'classification',
+    request: JSON.stringify({
+      messages: [{ role: 'user', content: 'Is this water damage? yes or no' }],
+      max_tokens: 2,
+    }),
+    constraints: { allowedRegions: null, requiredTags: [], frontierAllowed: true, critical: [] },
+    taskBudgetMicroUsd: null,
+    deadlineAtMs: null,
+    priority: 'interactive',
+    batchId: null,
+    metadata: {},
+    ...more,
+  }
+}
+
+export function recordOf(value: Buffer | null, more: Partial<InboundRecord> = {}): InboundRecord {
+  const place = { topic: 'agent.steps', partition: 2, offset: 41 }
+  return { ...place, key: Buffer.from('t-1'), value, headers: {}, timestampMs: nowMs - 5, ...more }
+}
+
+export const stepRecord = (step: AgentStep, more: Partial<InboundRecord> = {}) =>
+  recordOf(codec.encode('step', step), more)
+
+/** The claims of one Redis, in memory: same rules, one process. */
+export function memoryClaims(): Claims {
+  const standing = new Map<string, string>()
+  const keyOf = (step: Pick<Claim, 'tenantId' | 'stepId'>) => `${step.tenantId} ${step.stepId}`
+  return {
+    claim(claim) {
+      const before = standing.get(keyOf(claim)) ?? ''
+      if (before === '') standing.set(keyOf(claim), `${claim.origin}#${claim.contentHash}`)
+      return Promise.resolve(readClaim(claim, before))
+    },
+    holder: (step) => Promise.resolve(standing.get(keyOf(step))?.split('#')[0] ?? null),
+  }
+}
+
+export interface ReadHandled {
+  topics: string[]
+  routed: RoutedStep[]
+  results: StepResult[]
+  audit: AuditType[]
+  decisions: DecisionRecord[]
+}
+
+/** What was written, decoded again as its readers would. */
+export async function read(handled: Handled): Promise<ReadHandled> {
+  const of = (topic: RegExp) => handled.records.filter((record) => topic.test(record.topic))
+  const decisions = (handled.audit ?? []).filter((draft) => draft.type === 'decision')
+  return {
+    topics: handled.records.map((record) => record.topic),
+    routed: await Promise.all(of(/steps\.(oss|frontier)/).map(({ value }) => codec.decode('routed-step', value))),
+    results: await Promise.all(of(/results$/).map(({ value }) => codec.decode('step-result', value))),
+    audit: (handled.audit ?? []).map((draft) => draft.type),
+    decisions: await Promise.all(decisions.map(({ body }) => codec.decode('decision-record', body))),
+  }
+}
