@@ -105,13 +105,14 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
   function grantOne(): boolean {
     const bothWait = waiting.interactive.size > 0 && waiting.batch.size > 0
     if (!bothWait) return grantFirst('interactive') || grantFirst('batch')
-    batchDuePpm += deps.batchSharePpm()
-    if (batchDuePpm >= million && grantFirst('batch')) {
-      batchDuePpm -= million
+    const duePpm = Math.min(million, batchDuePpm + deps.batchSharePpm())
+    if (duePpm >= million && grantFirst('batch')) {
+      batchDuePpm = 0
       return true
     }
-    batchDuePpm = Math.min(batchDuePpm, million)
-    return grantFirst('interactive') || grantFirst('batch')
+    if (!grantFirst('interactive')) return grantFirst('batch')
+    batchDuePpm = duePpm
+    return true
   }
 
   const waitingCount = () => waiting.interactive.size + waiting.batch.size

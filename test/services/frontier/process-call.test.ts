@@ -1,0 +1,144 @@
+import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel'
+import { expect, test } from 'vitest'
+import type { StoredAnswers } from '#lib/ledger/stored-answers'
+import { ModelCallError } from '#lib/models/model-call-error'
+import { createStandIn } from '#lib/models/stand-in'
+import { compilePolicy } from '#lib/policy/compile-policy'
+import { policySchema } from '#lib/policy/schema'
+import type { StoredRequest } from '../../../services/frontier/lane-job.ts'
+import { processCall } from '../../../services/frontier/process-call.ts'
+
+const policy = (change: object = {}) =>
+  compilePolicy(
+    policySchema.parse({
+      version: 1,
+      models: [
+        {
+          id: 'big',
+          tier: 'frontier',
+          contextTokens: 4_096,
+          maxOutputTokens: 64,
+          price: { inputMicroUsdPerMTok: 1, outputMicroUsdPerMTok: 1 },
+        },
+      ],
+      backends: [{ id: 'b', model: 'open', baseUrl: 'http://b/v1', region: 'eu' }],
+      providers: [{ id: 'p', api: 'openai', models: ['big'], region: 'eu' }],
+      tenants: [{ id: 'acme' }],
+      ...change,
+    }),
+  )
+
+const stored: StoredRequest = {
+  request: { messages: [{ role: 'user', content: 'x' }] },
+  constraints: { allowedRegions: null, requiredTags: [], frontierAllowed: true, critical: [] },
+  tenantId: 'acme',
+  model: 'big',
+  policyHash: 'h',
+  maxOutputTokens: 8,
+  deadlineAtMs: 100_000,
+}
+const ref = { queue: 'p~big', jobId: 'a1' }
+
+function harness(
+  outcomes: (ModelCallError | 'answer')[],
+  change: { nowMs?: number; inForce?: object; begin?: null } = {},
+) {
+  const log: unknown[] = []
+  let calls = 0
+  const answers: Pick<StoredAnswers, 'request' | 'begin' | 'end' | 'close'> = {
+    request: () => Promise.resolve(stored),
+    begin: () => Promise.resolve(change.begin === null ? null : ++calls),
+    end: (_ref, callNo, end, { answer, final }) => {
+      log.push({ callNo, failure: end.failure?.reason, answered: answer !== null, final })
+      return Promise.resolve()
+    },
+    close: (_ref, why) => {
+      log.push(why)
+      return Promise.resolve(true)
+    },
+  }
+  const standIn = createStandIn()
+  let asked = 0
+  const deps = {
+    answers: answers as StoredAnswers,
+    policies: {
+      inForce: () => ({ hash: 'n', policy: policy(change.inForce) }),
+      byHash: () => ({ hash: 'h', policy: policy() }),
+    },
+    chat: {
+      complete: (...args: Parameters<typeof standIn.complete>) => {
+        const outcome = outcomes[asked++]
+        return outcome === 'answer' || outcome === undefined ? standIn.complete(...args) : Promise.reject(outcome)
+      },
+    },
+    breaker: circuitBreaker(handleAll, { halfOpenAfter: 60_000, breaker: new ConsecutiveBreaker(2) }),
+    nowMs: () => change.nowMs ?? 0,
+    random: () => 0.5,
+  }
+  const place = { id: 'p', tier: 'frontier' as const, region: 'eu', complianceTags: [] }
+  const options = { place, modelName: 'big-1', maxCalls: 3 }
+  return { run: () => processCall(deps, options, ref, new AbortController().signal), log, asked: () => asked }
+}
+
+test('an answer is stored with its call before the job is done', async () => {
+  const { run, log } = harness(['answer'])
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(log).toEqual([{ callNo: 1, failure: undefined, answered: true, final: true }])
+})
+
+test('an attempt that has ended gets no call', async () => {
+  const { run, asked } = harness(['answer'], { begin: null })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(asked()).toBe(0)
+})
+
+test('a 429 pauses the queue for as long as the provider asks', async () => {
+  const { run, log } = harness([new ModelCallError('rate_limited', 'HTTP 429', { retryAfterMs: 7_000 })])
+  expect(await run()).toEqual({ kind: 'rate_limited', waitMs: 7_500 })
+  expect(log).toEqual([{ callNo: 1, failure: 'rate_limited', answered: false, final: false }])
+})
+
+test('what is transient is tried again after a pause, what is not ends the attempt', async () => {
+  const transient = harness([new ModelCallError('server_error', 'HTTP 500')])
+  expect(await transient.run()).toMatchObject({ kind: 'again' })
+  const lasting = harness([new ModelCallError('bad_request', 'HTTP 400')])
+  expect(await lasting.run()).toEqual({ kind: 'done' })
+  expect(lasting.log).toEqual([{ callNo: 1, failure: 'bad_request', answered: false, final: true }])
+})
+
+test('a pause that would pass the deadline ends the attempt at once', async () => {
+  const { run, log } = harness([new ModelCallError('rate_limited', '', { retryAfterMs: 200_000 })])
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(log).toMatchObject([{ final: true }])
+})
+
+test('a call that was cut off by the end of the process is left without an end', async () => {
+  const { run, log } = harness([new ModelCallError('cancelled', '')])
+  await expect(run()).rejects.toThrow(ModelCallError)
+  expect(log).toEqual([])
+})
+
+test('an open breaker ends the attempt without a call', async () => {
+  const { run, log, asked } = harness([1, 2].map(() => new ModelCallError('server_error', '')))
+  await run()
+  await run()
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(asked()).toBe(2)
+  expect(log.at(-1)).toBe('breaker_open')
+})
+
+test.each([
+  ['the policy in force is air-gapped', { inForce: { airGapped: true } }, 'constraint_violated'],
+  [
+    "the tenant's floor moved",
+    { inForce: { tenants: [{ id: 'acme', allowedRegions: ['us'] }] } },
+    'constraint_violated',
+  ],
+  ['the provider is gone', { inForce: { providers: [] } }, 'constraint_violated'],
+  ['the deadline has passed', { nowMs: 100_000 }, 'deadline'],
+] as const)('I2: no call where %s by the time that the job has its turn', async (_what, change, why) => {
+  const { run, log, asked } = harness(['answer'], change)
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(asked()).toBe(0)
+  expect(log).toEqual([why])
+})

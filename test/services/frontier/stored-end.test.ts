@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest'
+import { readAttempt } from '#lib/ledger/stored-answers'
+import { jobIdOf, priorityOf } from '../../../services/frontier/lane-job.ts'
+import { toCallEnd } from '../../../services/frontier/stored-end.ts'
+
+const place = { id: 'p', tier: 'frontier' as const, region: 'eu', complianceTags: [] }
+const end = (more: object = {}) =>
+  JSON.stringify({ endedAtMs: 20, promptTokens: 3, completionTokens: 2, standIn: false, ...more })
+const told = (fields: Record<string, string>, answer: unknown = null) =>
+  toCallEnd(readAttempt({ state: 'ended', ...fields }), answer, place, 99)
+
+test('an answer comes out as it went in', () => {
+  expect(told({ calls: '1', last: '1', 'start:1': '10', 'end:1': end() }, { id: 'x' })).toEqual({
+    kind: 'answered',
+    callNo: 1,
+    backend: 'p',
+    region: 'eu',
+    startedAtMs: 10,
+    endedAtMs: 20,
+    lost: [],
+    answer: { completion: { id: 'x' }, promptTokens: 3, completionTokens: 2, standIn: false },
+  })
+})
+
+test('a call without an end, and one that was cut off, are lost; a 429 cost nothing and is not told', () => {
+  const failed = (reason: string) => end({ failure: { reason, message: 'm' } })
+  const fields = {
+    calls: '4',
+    last: '4',
+    'start:1': '1',
+    'start:2': '2',
+    'end:2': failed('cut_off'),
+    'start:3': '3',
+    'end:3': failed('rate_limited'),
+    'start:4': '4',
+    'end:4': end(),
+  }
+  expect(told(fields, {}).lost.map(({ callNo, endedAtMs }) => [callNo, endedAtMs])).toEqual([
+    [1, 99],
+    [2, 20],
+  ])
+})
+
+test.each([
+  [
+    { calls: '1', last: '1', 'start:1': '1', 'end:1': end({ failure: { reason: 'auth', message: '' } }) },
+    'access_denied',
+  ],
+  [{ last: '0', closed: 'breaker_open' }, 'breaker_open'],
+  [{ last: '0', closed: 'constraint_violated' }, 'constraint_violated'],
+] as const)('%j is verdict %s', (fields, verdict) => {
+  expect(told(fields)).toMatchObject({ kind: 'failed', verdict, outcomeUnknown: false })
+})
+
+test('an attempt closed at the deadline expired, with the call under way lost', () => {
+  const expired = told({ calls: '1', last: '0', 'start:1': '5', closed: 'deadline' })
+  expect(expired).toMatchObject({ kind: 'expired', callNo: 0, lost: [{ callNo: 1 }] })
+})
+
+test('job ids hold no colon and are never all digits, and differ by tenant, step and attempt', () => {
+  const ids = [
+    { tenantId: 'a', stepId: '1:2', attempt: 1 },
+    { tenantId: 'a', stepId: '1:2', attempt: 2 },
+    { tenantId: 'a:1', stepId: '2', attempt: 1 },
+  ].map((each) => jobIdOf({ ...each, taskId: 't' }))
+  expect(new Set(ids).size).toBe(3)
+  for (const id of ids) expect(id).toMatch(/^a[0-9a-f]{40}$/)
+})
+
+test('a share of the batch steps goes with the interactive ones', () => {
+  const ids = Array.from({ length: 2_000 }, (_, i) =>
+    jobIdOf({ tenantId: 't', stepId: `${i}`, taskId: '', attempt: 1 }),
+  )
+  const first = ids.filter((id) => priorityOf({ priority: 'batch' }, id, 200_000) === 1).length
+  expect(first / ids.length).toBeCloseTo(0.2, 1)
+  expect(priorityOf({ priority: 'interactive' }, ids[0]!, 10_000)).toBe(1)
+})
