@@ -1,4 +1,4 @@
-/** Every code that Shunt reports, in errors, dead letters, results and HTTP answers. Documented in docs/errors.md. */
+/** Every code that Shunt reports, in errors, dead letters, results and HTTP answers. Documented in docs/codes.md. */
 export const errorCodes = [
   'SHUNT_CONFIG_INVALID',
   'SHUNT_POLICY_INVALID',
@@ -25,10 +25,6 @@ export const errorCodes = [
   'SHUNT_PROGRESS_TOO_LARGE',
   'SHUNT_KAFKA_UNAVAILABLE',
   'SHUNT_REDIS_UNAVAILABLE',
-  'SHUNT_BACKEND_UNAVAILABLE',
-  'SHUNT_BACKEND_TIMEOUT',
-  'SHUNT_BACKEND_REFUSED',
-  'SHUNT_CONSTRAINT_VIOLATED',
   'SHUNT_AWAIT_TIMEOUT',
   'SHUNT_SETUP_FAILED',
 ] as const

@@ -2,7 +2,7 @@
 export interface VerdictInfo {
   /** True when the same call to the same model may succeed a little later; false: only another decision helps. */
   transient: boolean
-  /** One sentence for docs/verdicts.md. */
+  /** One sentence for docs/codes.md. */
   meaning: string
 }
 
