@@ -41,27 +41,36 @@ function countEvidence(text: string, evidence: RequestEvidence): void {
     end = start
     let digits = 0
     let letters = 0
-    let at = false
+    let joined = false
     let body = start
     for (; end < text.length && text.charCodeAt(end) > 32; end++) {
       const code = text.charCodeAt(end)
       if (code >= 48 && code <= 57) digits++
-      else if ((code | 32) >= 97 && (code | 32) <= 122) letters++
-      else if (code === 64) at = true
+      else if (isWordCode(code)) letters++
+      else if (isJoint(code) && letters + digits > 0) joined ||= isWordCode(text.charCodeAt(end + 1))
       else if (code === 34 || code === 0x201c || code === 0x201d) quotes++
       if (digits + letters === 0) body = end + 1
     }
     if (end === start) break
     const capital = letters > 0 && text.charCodeAt(body) >= 65 && text.charCodeAt(body) <= 90
-    const isName = capital && digits === 0 && !at && !sentenceStart
-    if (digits > 0 && letters === 0) evidence.numbers++
-    else if (digits > 0 || at || (isName && !inName)) evidence.values++
+    const isName = capital && digits === 0 && !joined && !sentenceStart
+    if (digits > 0 && letters === 0 && !joined) evidence.numbers++
+    else if (digits > 0 || joined || (isName && !inName)) evidence.values++
     else if (letters <= 9 && letters >= 3 && numberWords.has(text.slice(body, body + letters).toLowerCase()))
       evidence.numbers++
     inName = isName
     sentenceStart = endsSentence(text.charCodeAt(end - 1))
   }
   evidence.values += quotes >> 1
+}
+
+/** `.` `/` `@` `_` within a word make it an address, a path or an id; `-` and `'` do not. */
+function isJoint(code: number): boolean {
+  return code === 46 || code === 47 || code === 64 || code === 95
+}
+
+function isWordCode(code: number): boolean {
+  return (code >= 48 && code <= 57) || ((code | 32) >= 97 && (code | 32) <= 122)
 }
 
 /** `.` `!` `?` `:` */

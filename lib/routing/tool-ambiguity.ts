@@ -23,7 +23,10 @@ export interface ToolAmbiguity {
 export const noAmbiguity: ToolAmbiguity = { ppm: 0, contestPpm: 0, twinsPpm: 0, missingPpm: 0, noFitPpm: 0 }
 
 /** Shares of the parts when they are at their full: chosen on the groups of BFCL, where the right tool is known. */
-const shares = { contest: 0.75, missing: 0.35, noFit: 0.45 } as const
+const shares = { contest: 0.9, missing: 0.35, noFit: 0.45 } as const
+
+/** Contenders that say quite other things of themselves are told apart more easily: this part is off. */
+const unlikePart = 0.4
 
 /** Contenders that are compared with the best tool for likeness. Bounds the cost: the rest fit worse than all of these. */
 const maxContenders = 8
@@ -60,7 +63,9 @@ export function readToolAmbiguity(request: Pick<ChatRequest, 'messages' | 'tools
   const missing = missingShare(best, query, readEvidence(messages))
   const noFit = named === null ? 1 - Math.min(1, bestFit / clearFit) : 0
   const clear =
-    (1 - shares.contest * contest * (0.5 + 0.5 * twins)) * (1 - shares.missing * missing) * (1 - shares.noFit * noFit)
+    (1 - shares.contest * contest * (1 - unlikePart * (1 - twins))) *
+    (1 - shares.missing * missing) *
+    (1 - shares.noFit * noFit)
   return {
     ppm: toPpm(1 - clear),
     contestPpm: toPpm(contest),

@@ -47,11 +47,22 @@ interface Trouble {
   tool: string
 }
 
-/** Reads all messages, in order, once. */
+/** A call that waits for its result. */
+interface OpenCall {
+  tool: string
+  turn: number
+  /** What is wrong with the call itself; its result then counts for nothing more. */
+  trouble: TroubleKind | null
+}
+
+/**
+ * Reads all messages, in order, once. A tool that is not offered now may have been when it was called: only where its
+ * result is a failure, or missing, was it an invention.
+ */
 export function readTrace(request: Pick<ChatRequest, 'messages' | 'tools'>): TraceReading {
   const offered = request.tools && new Set(request.tools.map((tool) => tool.function.name))
   const troubles: Trouble[] = []
-  const callsById = new Map<string, ChatToolCall>()
+  const openCalls = new Map<string, OpenCall>()
   const seenCalls = new Set<string>()
   const lastAnswerTurn = new Map<string, number>()
   let turn = 0
@@ -59,16 +70,22 @@ export function readTrace(request: Pick<ChatRequest, 'messages' | 'tools'>): Tra
     if (message.role === 'assistant') {
       turn++
       for (const call of message.tool_calls ?? []) {
-        callsById.set(call.id, call)
-        const kind = troubleOf(call, offered, seenCalls)
-        if (kind !== null) troubles.push({ kind, turn, tool: call.function.name })
+        const tool = call.function.name
+        const trouble = troubleOf(call, offered, seenCalls)
+        if (trouble !== null && trouble !== 'unknownToolCalls') troubles.push({ kind: trouble, turn, tool })
+        openCalls.set(call.id, { tool, turn, trouble })
       }
     } else if (message.role === 'tool') {
-      const tool = callsById.get(message.tool_call_id)?.function.name ?? ''
-      if (textsOf(message).some(isFailedResult)) troubles.push({ kind: 'toolErrors', turn, tool })
-      else lastAnswerTurn.set(tool, turn)
+      const call = openCalls.get(message.tool_call_id)
+      openCalls.delete(message.tool_call_id)
+      const tool = call?.tool ?? ''
+      if (!textsOf(message).some(isFailedResult)) lastAnswerTurn.set(tool, turn)
+      else if (call?.trouble === 'unknownToolCalls') troubles.push({ kind: 'unknownToolCalls', turn: call.turn, tool })
+      else if (!call?.trouble) troubles.push({ kind: 'toolErrors', turn, tool })
     }
   }
+  for (const { tool, turn, trouble } of openCalls.values())
+    if (trouble === 'unknownToolCalls') troubles.push({ kind: trouble, turn, tool })
   return summarise(troubles, lastAnswerTurn, turn)
 }
 
@@ -82,9 +99,9 @@ function troubleOf(
   const key = `${call.function.name} ${args ?? call.function.arguments}`
   const repeated = seenCalls.has(key)
   seenCalls.add(key)
-  if (offered && !offered.has(call.function.name)) return 'unknownToolCalls'
   if (args === null) return 'malformedCalls'
-  return repeated ? 'repeatedCalls' : null
+  if (repeated) return 'repeatedCalls'
+  return offered && !offered.has(call.function.name) ? 'unknownToolCalls' : null
 }
 
 /** The arguments in one spelling, so that order and white space do not hide a repetition; null when no JSON object. */
@@ -116,7 +133,7 @@ function summarise(
   for (const { kind, turn, tool } of troubles) {
     reading[kind]++
     const since = turns - turn
-    reading.turnsSinceTrouble = since
+    reading.turnsSinceTrouble = Math.min(since, reading.turnsSinceTrouble ?? since)
     const faded = Math.floor((weightPpm[kind] * halfAfterTurns) / (halfAfterTurns + since))
     sum += (lastAnswerTurn.get(tool) ?? 0) > turn ? Math.floor(faded / recoveredPart) : faded
   }

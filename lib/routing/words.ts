@@ -15,11 +15,14 @@ const pieces = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[\u0080-\uffff]+/g
  * Other scripts are taken between white space and ASCII.
  */
 export function addWords(text: string, into: (stem: string) => void): void {
-  for (const [piece] of text.matchAll(pieces)) {
+  for (const piece of text.match(pieces) ?? []) {
     const word = piece.toLowerCase()
     if (!stopWords.has(word)) into(stem(word))
   }
 }
+
+/** Last letters of words whose plural takes `es`. Those in `-ce` and `-se` lose an `e` too much, alike in all forms. */
+const sibilants = new Set(['h', 's', 'x', 'z'])
 
 /** A light stem: `searches`, `searching` and `searched` are `search`; `flights` is `flight`. */
 export function stem(word: string): string {
@@ -27,8 +30,8 @@ export function stem(word: string): string {
   if (length > 5 && word.endsWith('ing')) return unfold(word.slice(0, -3))
   if (length > 4 && word.endsWith('ies')) return `${word.slice(0, -3)}y`
   if (length > 4 && word.endsWith('ed')) return unfold(word.slice(0, -2))
-  if (length > 4 && /(?:ch|sh|x|ss|z)es$/.test(word)) return word.slice(0, -2)
-  if (length > 3 && word.endsWith('s') && !word.endsWith('ss') && !word.endsWith('us')) return unfold(word.slice(0, -1))
+  if (length > 4 && word.endsWith('es') && sibilants.has(word[length - 3]!)) return unfold(word.slice(0, -2))
+  if (length > 3 && word.endsWith('s') && !word.endsWith('ss') && !word.endsWith('us')) return stem(word.slice(0, -1))
   return unfold(word)
 }
 
