@@ -5,6 +5,8 @@ import { createCodec, type Codec } from '#lib/events/codec'
 import { readRuntimeConfig, type RuntimeConfig } from '#lib/config'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
 import { describeError } from '#lib/telemetry/logger'
+import { stackEnvironment } from './stack/local-stack.ts'
+import { shuntDir } from './stack/paths.ts'
 
 /** What a command works with; `main.ts` makes it, tests make their own. */
 export interface CliContext {
@@ -34,9 +36,9 @@ export interface Connection {
   log: Logger
 }
 
-/** Where Kafka, registry and Redis are. Opens nothing. Throws SHUNT_CONFIG_INVALID. */
+/** Where Kafka, registry and Redis are: as the environment says, else where `shunt up` put them. Opens nothing. Throws SHUNT_CONFIG_INVALID. */
 export function connectionOf({ env }: CliContext): Connection {
-  const config = readRuntimeConfig(env)
+  const config = readRuntimeConfig({ ...stackEnvironment(shuntDir), ...withoutEmpty(env) })
   const log = cliLogger(env)
   return { config, log, kafka: createKafkaFactory({ log }, { brokers: config.brokers }) }
 }
@@ -46,6 +48,10 @@ export async function connect(context: CliContext): Promise<Connection & { codec
   const connection = connectionOf(context)
   const { registryUrl, namespace } = connection.config
   return { ...connection, codec: await createCodec({ registryUrl, namespace, log: connection.log }) }
+}
+
+function withoutEmpty(env: CliContext['env']): CliContext['env'] {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
 }
 
 /** Silent unless SHUNT_LOG_LEVEL asks for more; then lines of JSON on standard error. */

@@ -2,13 +2,16 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addDecideCommand } from './commands/decide.ts'
+import { addDownCommand } from './commands/down.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addResultsCommand } from './commands/results.ts'
 import { addSchemasCommand } from './commands/schemas.ts'
+import { addStatusCommand } from './commands/status.ts'
 import { addTaskCommand } from './commands/task.ts'
 import { addTopicsCommand } from './commands/topics.ts'
+import { addUpCommand } from './commands/up.ts'
 import type { CliContext, RunAction } from './context.ts'
 import { exitCodes, reportError } from './report-error.ts'
 
@@ -35,14 +38,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
     async (...args) => {
       process.exitCode = (await action(context, ...args)) ?? exitCodes.ok
     }
+  addUpCommand(program, run)
+  addDownCommand(program, run)
+  addStatusCommand(program, run)
   addPublishCommand(program, run)
   addResultsCommand(program, run)
   addTaskCommand(program, run)
+  addDecideCommand(program, run)
+  addPolicyCommand(program, run)
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)
   addLanesCommand(program, run)
-  addPolicyCommand(program, run)
-  addDecideCommand(program, run)
   return program
 }
 

@@ -13,12 +13,13 @@ export function reportError(context: Pick<CliContext, 'env' | 'stderr' | 'signal
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   if (signal.aborted && (error === signal.reason || (error instanceof Error && error.name === 'AbortError')))
     return exitCodes.interrupted
-  stderr.write(`shunt: ${describe(error)}\n`)
+  stderr.write(`shunt: ${messageOf(error)}\n`)
   if (env['SHUNT_DEBUG'] && error instanceof Error) stderr.write(`${error.stack}\n`)
   return exitCodes.failed
 }
 
-function describe(error: unknown): string {
+/** An error as one line: the code, what happened, what to do. */
+export function messageOf(error: unknown): string {
   if (error instanceof ShuntError) return `${error.code}: ${oneLine(error.message)}`
   if (!(error instanceof Error)) return oneLine(String(error))
   if (error.name.startsWith('KafkaJS'))
