@@ -1,0 +1,39 @@
+import { Redis } from 'ioredis'
+import { inNamespace } from '#lib/events/topics'
+import { createKafkaFactory } from '#lib/stream/kafka'
+import type { Logger } from '#lib/telemetry/logger'
+import type { StackAddresses } from './stack.ts'
+
+/**
+ * Removes topics, groups and Redis keys of a namespace that a run made for itself on parts that others use, too. Its
+ * schemas stay in the registry, where an id is never to be given twice. Refuses the empty namespace.
+ */
+export async function clearNamespace(addresses: StackAddresses, namespace: string, log: Logger): Promise<void> {
+  if (namespace === '') throw new RangeError('the empty namespace is everything')
+  const prefix = inNamespace(namespace, '')
+  await Promise.all([clearKafka(addresses.brokers, prefix, log), clearRedis(addresses.redisUrl, prefix)])
+}
+
+async function clearKafka(brokers: string[], prefix: string, log: Logger): Promise<void> {
+  const admin = createKafkaFactory({ log }, { brokers })('shunt-clear').admin()
+  await admin.connect()
+  try {
+    const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(prefix))
+    const { groups } = await admin.listGroups()
+    const own = groups.map(({ groupId }) => groupId).filter((group) => group.startsWith(prefix))
+    if (own.length > 0) await admin.deleteGroups(own)
+    if (topics.length > 0) await admin.deleteTopics({ topics })
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+async function clearRedis(redisUrl: string, prefix: string): Promise<void> {
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1 })
+  try {
+    for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 500 }) as AsyncIterable<string[]>)
+      if (keys.length > 0) await redis.unlink(...keys)
+  } finally {
+    redis.disconnect()
+  }
+}
