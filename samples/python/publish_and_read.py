@@ -1,0 +1,141 @@
+"""Publishes steps to Shunt and reads their results, with nothing of Shunt's: confluent-kafka and its Avro classes.
+
+Every second step goes as Avro, with the schema that `shunt schemas register` put into the registry; the others go as
+plain JSON, which needs no registry client. The partitioner is librdkafka's own: Shunt does not rely on the publisher's.
+
+    pip install -r samples/python/requirements.txt
+    python samples/python/publish_and_read.py --tenant acme-batch
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import uuid
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+
+BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:19092")
+REGISTRY_URL = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:18081/apis/ccompat/v7")
+NAMESPACE = os.environ.get("SHUNT_NAMESPACE", "")
+
+MESSAGES = [
+    "The parcel has been sitting in Leeds since Tuesday. Where is it?",
+    "You took 49.90 twice this month, please return one of them.",
+    "The kettle arrived with a crack right through the base.",
+    "My reset link says expired no matter how fast I click it.",
+]
+
+
+def topic(name):
+    return f"{NAMESPACE}.{name}" if NAMESPACE else name
+
+
+def make_step(run, number, tenant):
+    """The ids and the request; every other field of schemas/step.avsc has a default."""
+    request = {
+        "messages": [
+            {"role": "system", "content": "Label the ticket with one word: billing, delivery, damage or account."},
+            {"role": "user", "content": "Still no sign of my order."},
+            {"role": "assistant", "content": "delivery"},
+            {"role": "user", "content": MESSAGES[number % len(MESSAGES)]},
+        ],
+        "max_tokens": 6,
+        "temperature": 0,
+    }
+    return {
+        "stepId": f"python-{run}-{number}",
+        "taskId": f"python-{run}-task-{number // 4}",
+        "tenantId": tenant,
+        "kind": "classification",
+        "request": json.dumps(request),
+        "metadata": {"client": "confluent-kafka"},
+    }
+
+
+def at_the_end_of(name):
+    """A consumer that gets what is written to the topic from now on. librdkafka reads committed records by default."""
+    consumer = Consumer({"bootstrap.servers": BROKERS, "group.id": f"python-{uuid.uuid4()}", "enable.auto.commit": False})
+    partitions = consumer.list_topics(name, timeout=10).topics[name]
+    if partitions.error is not None:
+        raise KafkaException(partitions.error)
+    ends = []
+    for partition in partitions.partitions:
+        _, end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+        ends.append(TopicPartition(name, partition, end))
+    consumer.assign(ends)
+    return consumer
+
+
+def publish(steps, registry):
+    name = topic("agent.steps")
+    to_avro = AvroSerializer(registry, conf={"auto.register.schemas": False, "use.latest.version": True})
+    context = SerializationContext(name, MessageField.VALUE)
+    producer = Producer({"bootstrap.servers": BROKERS, "enable.idempotence": True})
+    failed = []
+
+    def delivered(error, message):
+        if error is not None:
+            failed.append(error)
+
+    for number, step in enumerate(steps):
+        if number % 2 == 0:
+            value, headers = to_avro(step, context), None
+        else:
+            value, headers = json.dumps(step).encode(), [("content-type", b"application/json")]
+        producer.produce(name, key=step["taskId"], value=value, headers=headers, on_delivery=delivered)
+    if producer.flush(30) > 0 or failed:
+        sys.exit(f"not all steps were acknowledged: {failed}")
+
+
+def read_results(consumer, registry, step_ids, timeout_s):
+    """Yields one result for each of the steps, as they come."""
+    from_avro = AvroDeserializer(registry)
+    context = SerializationContext(topic("agent.results"), MessageField.VALUE)
+    missing = set(step_ids)
+    deadline = time.monotonic() + timeout_s
+    while missing:
+        if time.monotonic() > deadline:
+            sys.exit(f"no result within {timeout_s} s: {', '.join(sorted(missing))}")
+        message = consumer.poll(0.5)
+        if message is None:
+            continue
+        if message.error():
+            if message.error().code() == KafkaError._PARTITION_EOF:
+                continue
+            raise KafkaException(message.error())
+        result = from_avro(message.value(), context)
+        if result["stepId"] in missing:
+            missing.remove(result["stepId"])
+            yield result
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="Publish steps to Shunt and read their results.")
+    arguments.add_argument("--tenant", default="acme-batch")
+    arguments.add_argument("--steps", type=int, default=8)
+    arguments.add_argument("--timeout", type=float, default=120, help="seconds until the last result")
+    options = arguments.parse_args()
+
+    run = uuid.uuid4().hex[:8]
+    steps = [make_step(run, number, options.tenant) for number in range(options.steps)]
+    registry = SchemaRegistryClient({"url": REGISTRY_URL})
+    # Before anything is published, so that no result is missed.
+    consumer = at_the_end_of(topic("agent.results"))
+    try:
+        publish(steps, registry)
+        for result in read_results(consumer, registry, [step["stepId"] for step in steps], options.timeout):
+            answer = json.loads(result["answer"]) if result["answer"] else None
+            text = answer["choices"][0]["message"]["content"] if answer and answer["choices"] else None
+            shown = ("stepId", "taskId", "status", "code", "tier", "model", "standIn", "costMicroUsd", "metadata")
+            print(json.dumps({**{name: result[name] for name in shown}, "text": text}), flush=True)
+    finally:
+        consumer.close()
+
+
+if __name__ == "__main__":
+    main()
