@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { Admin } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Admin, ITopicMetadata } from 'kafkajs'
 import { ShuntError } from '#lib/errors'
 import { inNamespace, topicNames, topics, type Topic, type TopicSpec } from '#lib/events/topics'
 import type { ControlOrder } from '#lib/events/types.generated'
 import type { Logger } from '#lib/telemetry/logger'
+import { kafkaErrorType } from './kafka-errors.ts'
 import { producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
 import { encodeProgress, initialProgress } from './progress-codec.ts'
 import { stageGroupNames, stageGroups } from './stage-groups.ts'
@@ -40,6 +42,10 @@ export interface AppliedTopics {
   lost: string[]
 }
 
+/** Between the acknowledgement of a new topic and the moment when every broker knows it, ms. */
+const metadataTimeoutMs = 30_000
+const unsettled = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])
+
 /**
  * Makes topics, partitions, and once for each lane its first offset with a marker in agent.control. May be run any
  * number of times, and while services run: it never touches a lane that has an offset or had one.
@@ -70,15 +76,45 @@ async function ensureTopics(
     configEntries: configOf(topics[topic]),
   }))
   const missing = wanted.filter(({ topic }) => !existing.has(topic))
-  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: true })
-  const { topics: found } = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) })
-  const partitionsOf = new Map(found.map((topic) => [topic.name, topic.partitions.length]))
+  // Not kafkajs's own wait for leaders: it gives up where the broker answers before it knows the new topic itself.
+  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false })
+  const partitionsOf = await untilShown(admin, new Map(wanted.map(({ topic }) => [topic, 1])))
   const small = wanted.filter(({ topic, numPartitions }) => (partitionsOf.get(topic) ?? 0) < numPartitions)
-  if (small.length > 0)
+  if (small.length > 0) {
     await admin.createPartitions({
       topicPartitions: small.map(({ topic, numPartitions }) => ({ topic, count: numPartitions })),
     })
+    await untilShown(admin, new Map(small.map(({ topic, numPartitions }) => [topic, numPartitions])))
+  }
   return { created: missing.map(({ topic }) => topic), grown: small.map(({ topic }) => topic) }
+}
+
+/**
+ * The number of partitions of each topic, once the broker shows at least as many as expected, each with a leader. A
+ * broker acknowledges topics and partitions before it shows them, and a lane not seen here would get no first offset.
+ * Throws SHUNT_TOPICS_NOT_APPLIED (retryable).
+ */
+async function untilShown(admin: Admin, expected: ReadonlyMap<string, number>): Promise<Map<string, number>> {
+  const deadline = performance.now() + metadataTimeoutMs
+  for (;;) {
+    let problem: unknown
+    try {
+      const { topics: shown } = await admin.fetchTopicMetadata({ topics: [...expected.keys()] })
+      const ready = ({ name, partitions }: ITopicMetadata) =>
+        partitions.length >= (expected.get(name) ?? 0) && partitions.every(({ leader }) => leader >= 0)
+      if (shown.length === expected.size && shown.every(ready))
+        return new Map(shown.map(({ name, partitions }) => [name, partitions.length]))
+    } catch (error) {
+      if (!unsettled.has(kafkaErrorType(error) ?? '')) throw error
+      problem = error
+    }
+    if (performance.now() > deadline)
+      throw new ShuntError('SHUNT_TOPICS_NOT_APPLIED', 'the broker does not show all topics yet; run it again', {
+        retryable: true,
+        cause: problem,
+      })
+    await sleep(100)
+  }
 }
 
 function configOf(spec: TopicSpec): { name: string; value: string }[] {
