@@ -49,20 +49,27 @@ test('an epoch must begin with a reset, and follow the one before', () => {
   expect(() => expectWholeChains(chainOf(['decision'], [], ['lane_reset']))).toThrow(/follows epoch 1/)
 })
 
-const result = { tenantId: 'acme', stepId: 's', status: 'completed', attempts: [{ attempt: 1 }] } as StepResult
+const result = {
+  tenantId: 'acme',
+  stepId: 's',
+  status: 'completed',
+  attempts: [{ attempt: 1, callNo: 2 }],
+  costMicroUsd: 30,
+} as StepResult
 const link = (type: AuditType, body: object): ReadLink => ({ ...chainOf([type])[0]!, body })
+const call = (callNo: number, costMicroUsd: number) =>
+  link('attempt', { tenantId: 'acme', stepId: 's', attempt: { attempt: 1, callNo, costMicroUsd } })
 const decision = link('decision', { stepId: 's', attempt: 1, facts: { tenantId: 'acme' } })
-const attempt = link('attempt', { tenantId: 'acme', stepId: 's', attempt: { attempt: 1 } })
 const outcome = link('outcome', { tenantId: 'acme', stepId: 's', status: 'completed' })
+const whole = [decision, outcome, call(2, 20), call(1, 10)]
 
-test('an audit that tells of each decision, attempt and outcome once passes', () => {
-  expect(() => expectAuditTellsOf([result], [decision, attempt, outcome])).not.toThrow()
+test('an audit that tells of each decision, call and outcome once passes', () => {
+  expect(() => expectAuditTellsOf([result], whole)).not.toThrow()
 })
 
-test('finds a decision, attempt or outcome that is missing or told twice', () => {
-  const whole = [decision, attempt, outcome]
-  for (const [at, what] of ['no decision', '0 attempts', '0 outcomes'].entries())
+test('finds a decision, call or outcome that is missing or told twice', () => {
+  for (const [at, what] of ['no decision', '0 outcomes', 'no attempt', 'its attempts 20'].entries())
     expect(() => expectAuditTellsOf([result], whole.toSpliced(at, 1))).toThrow(what)
-  for (const [at, what] of ['2 decisions', '2 attempts', '2 outcomes'].entries())
+  for (const [at, what] of ['2 times', '2 outcomes', '2 times', '2 times'].entries())
     expect(() => expectAuditTellsOf([result], [...whole, whole[at]!])).toThrow(what)
 })

@@ -46,8 +46,8 @@ function problemOf(link: AuditRecord, last: AuditRecord | undefined): string | n
 }
 
 /**
- * The audit tells the same as the results: one outcome a result, and one decision and one attempt record for every
- * attempt, none twice.
+ * The audit tells the same as the results: one outcome a result; one decision an attempt; a record of each call of each
+ * attempt up to its last, none twice, whose costs add up to the result's.
  */
 export function expectAuditTellsOf(results: readonly StepResult[], links: readonly ReadLink[]): void {
   const outcomes = tally(links, 'outcome', (body) => {
@@ -58,39 +58,40 @@ export function expectAuditTellsOf(results: readonly StepResult[], links: readon
     const { facts, stepId, attempt } = body as DecisionRecord
     return `${facts.tenantId}/${stepId} #${attempt}`
   })
-  const attempts = tally(links, 'attempt', (body) => {
+  const costs = new Map<string, number>()
+  const calls = tally(links, 'attempt', (body) => {
     const { tenantId, stepId, attempt } = body as AttemptRecord
-    return `${tenantId}/${stepId} #${attempt.attempt}`
+    add(costs, `${tenantId}/${stepId}`, attempt.costMicroUsd)
+    return `${tenantId}/${stepId} #${attempt.attempt} call ${attempt.callNo}`
   })
 
+  const problems = [decisions, calls].flatMap((counts) =>
+    [...counts].filter(([, count]) => count > 1).map(([name, count]) => `${count} times ${name}`),
+  )
   const expectedOutcomes = new Map<string, number>()
-  const expectedAttempts = new Map<string, number>()
   for (const result of results) {
     const name = `${result.tenantId}/${result.stepId}`
-    add(expectedOutcomes, `${name} ${result.status}`)
-    for (const { attempt } of result.attempts) add(expectedAttempts, `${name} #${attempt}`)
+    add(expectedOutcomes, `${name} ${result.status}`, 1)
+    for (const { attempt, callNo } of result.attempts) {
+      if (!decisions.has(`${name} #${attempt}`)) problems.push(`no decision ${name} #${attempt}`)
+      if (!calls.has(`${name} #${attempt} call ${callNo}`))
+        problems.push(`no attempt ${name} #${attempt} call ${callNo}`)
+    }
+    const cost = costs.get(name) ?? 0
+    if (cost !== result.costMicroUsd) problems.push(`${name} cost ${result.costMicroUsd}, its attempts ${cost}`)
   }
-  const problems = [
-    ...differences('outcome', expectedOutcomes, outcomes),
-    ...differences('attempt', expectedAttempts, attempts),
-    ...[...expectedAttempts.keys()].filter((name) => !decisions.has(name)).map((name) => `no decision ${name}`),
-    ...[...decisions].filter(([, count]) => count > 1).map(([name, count]) => `${count} decisions ${name}`),
-  ]
+  for (const name of new Set([...expectedOutcomes.keys(), ...outcomes.keys()]))
+    if (expectedOutcomes.get(name) !== outcomes.get(name))
+      problems.push(`${outcomes.get(name) ?? 0} outcomes ${name}, expected ${expectedOutcomes.get(name) ?? 0}`)
   if (problems.length > 0) throw new Error(`audit and results differ: ${problems.slice(0, 20).join('; ')}`)
 }
 
 function tally(links: readonly ReadLink[], type: AuditType, nameOf: (body: unknown) => string): Map<string, number> {
   const counts = new Map<string, number>()
-  for (const link of links) if (link.record.type === type) add(counts, nameOf(link.body))
+  for (const link of links) if (link.record.type === type) add(counts, nameOf(link.body), 1)
   return counts
 }
 
-function add(counts: Map<string, number>, name: string): void {
-  counts.set(name, (counts.get(name) ?? 0) + 1)
-}
-
-function differences(what: string, expected: Map<string, number>, found: Map<string, number>): string[] {
-  return [...new Set([...expected.keys(), ...found.keys()])]
-    .filter((name) => expected.get(name) !== found.get(name))
-    .map((name) => `${found.get(name) ?? 0} ${what}s ${name}, expected ${expected.get(name) ?? 0}`)
+function add(sums: Map<string, number>, name: string, value: number): void {
+  sums.set(name, (sums.get(name) ?? 0) + value)
 }

@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Client } from '#lib/client/create-client'
 import type { StepInput } from '#lib/client/step-input'
+import { isRetryable } from '#lib/errors'
 import { weakMark } from './pipeline-models.ts'
 
 export const tenantId = 'acme'
@@ -29,4 +32,31 @@ export function makeSteps(count: number, prefix: string): StepInput[] {
       says: i % 5 === 0 ? weakMark : '',
     }),
   )
+}
+
+/** A load that goes on, so that faults meet work under way. A step that could not be published is published again. */
+export async function publishSteadily(
+  client: Pick<Client, 'publish'>,
+  steps: readonly StepInput[],
+  perSecond: number,
+): Promise<void> {
+  const startedAt = performance.now()
+  const sent: Promise<unknown>[] = []
+  for (const [index, step] of steps.entries()) {
+    const dueMs = (index * 1_000) / perSecond - (performance.now() - startedAt)
+    if (dueMs > 0) await sleep(dueMs)
+    sent.push(untilPublished(client, step))
+  }
+  await Promise.all(sent)
+}
+
+async function untilPublished(client: Pick<Client, 'publish'>, step: StepInput): Promise<void> {
+  for (;;)
+    try {
+      await client.publish(step)
+      return
+    } catch (error) {
+      if (!isRetryable(error)) throw error
+      await sleep(500)
+    }
 }

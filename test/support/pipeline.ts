@@ -116,7 +116,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       } finally {
         if (failed) console.error(`logs of the services: ${keepLogs(dir)}`)
       }
-      await deleteTopics(stack.brokers, namespace)
+      if (!failed) await deleteTopics(stack.brokers, namespace)
     },
   }
 }

@@ -22,7 +22,7 @@ const filterAborted = createRequire(import.meta.url)('kafkajs/src/consumer/filte
 const abortKey = Buffer.from([0, 0, 0, 0])
 const commitKey = Buffer.from([0, 0, 0, 1])
 
-const data = (offset: number, producerId: string, key = Buffer.from('key')): Message => ({
+const data = (offset: number, producerId: string, key: Buffer = Buffer.from('key')): Message => ({
   offset: String(offset),
   key,
   isControlRecord: false,

@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, beforeEach, expect, inject, onTestFailed, test } from 'vitest'
+import { expectExactlyOnce } from '../support/exactly-once.ts'
+import { startPipeline, type Pipeline } from '../support/pipeline.ts'
+import { makeSteps, publishSteadily } from '../support/pipeline-steps.ts'
+
+/** Past the group's session time-out of 6 s, and the transaction time-out of 10 s. */
+const frozenMs = 12_000
+
+let pipeline: Pipeline
+let failed = false
+beforeAll(async () => {
+  pipeline = await startPipeline({ stack: inject('stack'), replicas: { classifier: 2, 'oss-pool': 2, frontier: 2 } })
+})
+beforeEach(() => onTestFailed(() => void (failed = true)))
+afterAll(() => pipeline?.stopAll({ failed }))
+
+test('I1: a classifier, a pool and a frontier worker that hang past their sessions and wake up double nothing', async () => {
+  const steps = makeSteps(500, 'zombie')
+  const publishing = publishSteadily(pipeline.client, steps, 25)
+  await pipeline.untilResults(10)
+  for (const service of ['classifier', 'oss-pool', 'frontier'] as const) pipeline.freeze(service, 0)
+  await sleep(frozenMs)
+  for (const service of ['classifier', 'oss-pool', 'frontier'] as const) pipeline.thaw(service, 0)
+  await publishing
+  await pipeline.untilIdle()
+
+  const results = await pipeline.collectResults()
+  expectExactlyOnce(steps, results)
+  expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['completed']))
+  await pipeline.expectAudit()
+  expect(pipeline.deaths()).toBe(0)
+})
