@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
 import type { ConsumerConfig, LogEntry, Message, ProducerConfig, RetryOptions } from 'kafkajs'
 import type { Logger } from '#lib/telemetry/logger'
+import { registerCompression } from './compression.ts'
 
 export type KafkaLog = Pick<Logger, 'warn' | 'debug'>
 /** A new Kafka object. Never share one between clients: those of one object share a map of committed offsets. */
@@ -17,6 +18,7 @@ const retry = { initialRetryTime: 5, retries: 30, maxRetryTime: 2_000 } satisfie
 const transactionTimeoutMs = 10_000
 
 export function createKafkaFactory(deps: { log: KafkaLog }, options: { brokers: string[] }): KafkaFactory {
+  registerCompression()
   return (clientId) =>
     new Kafka({
       clientId,

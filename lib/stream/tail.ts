@@ -106,7 +106,8 @@ export function createTail(
         await fixPositions()
         break
       } catch (error) {
-        deps.log.warn({ topics, err: error, tries }, 'tail cannot read where the topics end; it tries again')
+        // Right after a topic was made, or a broker came back, nobody leads its partitions for a moment.
+        deps.log[tries < 10 ? 'debug' : 'warn']({ topics, err: error, tries }, 'tail cannot read where the topics end')
         await pause(Math.min(5_000, 200 * tries), stop.signal)
       }
     }

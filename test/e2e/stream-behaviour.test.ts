@@ -134,18 +134,17 @@ test('one slow record holds up no other', async () => {
   rig = createStreamRig(stack)
   await rig.apply(1)
   const reader = await rig.read('agent.results')
-  let finish = () => {}
-  const slow = new Promise<void>((resolve) => (finish = resolve))
+  const slow = Promise.withResolvers<void>()
   const { stage } = rig.startStage('classifier', {
     handle: async (record, signal) => {
-      if (String(record.key) === 'slow') await slow
+      if (String(record.key) === 'slow') await slow.promise
       return echo(record, signal)
     },
   })
   await rig.publish('agent.steps', [{ key: 'slow', value: 'x' }, ...numbered('k', 3_000)])
   await waitUntil(() => reader.count(rig.topic('agent.results')) === 3_000, 'all others')
   expect(stage.status().lanes.find((lane) => lane.topic === rig.topic('agent.steps'))?.low).toBe(0)
-  finish()
+  slow.resolve()
   await rig.allDone('classifier')
   await reader.caughtUp()
   expect(reader.count(rig.topic('agent.results'))).toBe(3_001)

@@ -39,7 +39,7 @@ describe('a record that cannot be handled', () => {
         if (key === 'invalid') throw new ShuntError('SHUNT_EVENT_INVALID', 'no such field')
         if (key === 'defect') throw new TypeError('x is not a function')
         if (key === 'later' && tries.get(key) === 1)
-          throw new ShuntError('SHUNT_BACKEND_UNAVAILABLE', 'away', { retryable: true })
+          throw new ShuntError('SHUNT_REDIS_UNAVAILABLE', 'away', { retryable: true })
         return echo(record, signal)
       },
     })
@@ -113,6 +113,34 @@ describe('a record that cannot be handled', () => {
     }
     expect(stage.status().bufferedBytes).toBe(0)
   })
+
+  test.each(['gzip', 'snappy', 'lz4', 'zstd'])(
+    'I7: records that were compressed by %s are read',
+    async (compression) => {
+      rig = createStreamRig(stack)
+      const admin = rig.kafka('admin').admin()
+      await admin.connect()
+      // The broker compresses what it is given, as any publisher may.
+      const configEntries = [{ name: 'compression.type', value: compression }]
+      await admin.createTopics({
+        topics: [{ topic: rig.topic('agent.steps'), numPartitions: 1, configEntries }],
+        waitForLeaders: true,
+      })
+      await admin.disconnect()
+      await rig.apply(1)
+      const reader = await rig.read('agent.results')
+      rig.startStage('classifier', { handle: echo })
+      const values = [randomBytes(100_000), Buffer.alloc(300_000, 'abcabcd'), Buffer.from('x'), Buffer.alloc(70_000)]
+      await rig.publish(
+        'agent.steps',
+        values.map((value, index) => ({ key: `k${index}`, value })),
+      )
+      await rig.allDone('classifier')
+      await reader.caughtUp()
+      const read = new Map(reader.records(rig.topic('agent.results')).map((record) => [record.key, record.value]))
+      expect(values.map((value, index) => read.get(`k${index}`)?.equals(value))).toEqual(values.map(() => true))
+    },
+  )
 
   test('an output that no topic takes is rejected, and the records committed beside it are not held up', async () => {
     rig = createStreamRig(stack)
