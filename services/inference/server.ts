@@ -22,7 +22,7 @@ export interface ServerOptions {
   maxBodyBytes: number
 }
 
-const IDLE_SWEEP_MS = 100
+const SWEEP_MS = 100
 /** nginx's number for a client that left before it was answered: in metrics and logs only. */
 const CLIENT_LEFT = 499
 
@@ -33,12 +33,7 @@ export function createServer(deps: ServerDeps, options: ServerOptions): FastifyI
   const createdS = Math.floor(deps.nowMs() / 1_000)
   const modelCard = { id: options.modelName, object: 'model', created: createdS, owned_by: 'shunt' }
 
-  // Connections that become idle only after the close has begun would be waited for until the client drops them.
-  server.addHook('preClose', (done) => {
-    const sweep = setInterval(() => server.server.closeIdleConnections(), IDLE_SWEEP_MS)
-    server.server.once('close', () => clearInterval(sweep))
-    done()
-  })
+  endConnectionsAtClose(server)
   server.setErrorHandler((error, _request, reply) => sendError(reply, error))
   server.setNotFoundHandler((request, reply) =>
     sendError(
@@ -131,6 +126,26 @@ export function createServer(deps: ServerDeps, options: ServerOptions): FastifyI
   }
 
   return server
+}
+
+/**
+ * A close answers what is under way, then ends the connections. Node alone would wait for those that fall idle after the
+ * close has begun, or never carried a request, until the client drops them.
+ */
+function endConnectionsAtClose(server: FastifyInstance): void {
+  let underWay = 0
+  server.addHook('onRequest', (_request, reply, done) => {
+    underWay++
+    reply.raw.once('close', () => underWay--)
+    done()
+  })
+  server.addHook('preClose', (done) => {
+    const sweep = setInterval(() => {
+      if (underWay === 0) server.server.closeAllConnections()
+    }, SWEEP_MS)
+    server.server.once('close', () => clearInterval(sweep))
+    done()
+  })
 }
 
 async function sendWhole(
