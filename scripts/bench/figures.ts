@@ -45,6 +45,20 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN
 }
 
+/** How far something is at a moment. */
+export interface Progress {
+  count: number
+  atMs: number
+}
+
+/** Per second between the first sight of 10 % and of 90 % of `total`; NaN where that cannot be told apart. */
+export function middleRate(seen: readonly Progress[], total: number): number {
+  const from = seen.find(({ count }) => count >= total * 0.1)
+  const to = seen.find(({ count }) => count >= total * 0.9)
+  if (!from || !to || to.atMs <= from.atMs) return Number.NaN
+  return (to.count - from.count) / ((to.atMs - from.atMs) / 1_000)
+}
+
 function show(value: number): string {
   return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
 }

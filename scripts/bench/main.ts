@@ -14,6 +14,8 @@ if (!Object.hasOwn(benches, name)) {
   console.error(usage)
   process.exit(2)
 }
+// Their children are ended on 'exit', the local stack by its guardian.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
 const figures = await benches[name]({ only: values.only?.split(',') })
 if (values.json !== undefined) writeFigures(values.json, name, figures)
 const missed = figures.filter((figure) => reached(figure) === false).length

@@ -9,6 +9,8 @@ const { positionals, values } = parseArgs({
     port: { type: 'string', default: '0' },
     'latency-ms': { type: 'string', default: '200' },
     slots: { type: 'string', default: '256' },
+    'slow-marker': { type: 'string' },
+    'slow-ms': { type: 'string', default: '10000' },
     key: { type: 'string', default: 'test-key' },
   },
 })
@@ -16,6 +18,8 @@ const options = {
   port: Number(values.port),
   latencyMs: Number(values['latency-ms']),
   slots: Number(values.slots),
+  slowMs: Number(values['slow-ms']),
+  ...(values['slow-marker'] !== undefined && { slowMarker: values['slow-marker'] }),
   apiKey: values.key,
   keepArrivals: false,
 }

@@ -29,6 +29,8 @@ export interface SimulatorOptions extends Partial<Behaviour> {
   apiKey?: string
   /** Whether arrivals are kept, or only their number; a benchmark makes too many. @default true */
   keepArrivals?: boolean
+  /** A request whose last message contains it takes `slowMs`. */
+  slowMarker?: string
 }
 
 /** What an API adds to the server that all share. */
@@ -44,7 +46,7 @@ export interface Dialect {
 }
 
 export async function startSimulator(dialect: Dialect, options: SimulatorOptions = {}): Promise<Simulator> {
-  const { port = 0, seed = 1, apiKey = 'test-key', keepArrivals = true, ...given } = options
+  const { port = 0, seed = 1, apiKey = 'test-key', keepArrivals = true, slowMarker, ...given } = options
   let behaviour: Behaviour = { ...calm, ...given }
   const random = seededRandom(seed)
   const arrivals: Arrival[] = []
@@ -65,7 +67,8 @@ export async function startSimulator(dialect: Dialect, options: SimulatorOptions
       return reply.code(401).send(dialect.error(401, 'auth', 'the API key is wrong or missing'))
     const checked = dialect.answer(request.body, request.headers)
     if ('problem' in checked) return reply.code(400).send(dialect.error(400, 'invalid', checked.problem))
-    const fault = busy >= behaviour.slots ? 'rate_limited' : drawFault(behaviour, random)
+    const drawn = isMarked(request.body, slowMarker) ? 'slow' : drawFault(behaviour, random)
+    const fault = busy >= behaviour.slots ? 'rate_limited' : drawn
     busy++
     peak = Math.max(peak, busy)
     try {
@@ -104,4 +107,10 @@ export async function startSimulator(dialect: Dialect, options: SimulatorOptions
     },
     stop: () => app.close(),
   }
+}
+
+function isMarked(body: unknown, marker: string | undefined): boolean {
+  if (marker === undefined) return false
+  const { messages } = body as { messages: unknown[] }
+  return JSON.stringify(messages.at(-1)).includes(marker)
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import kafkajs, { type Kafka, type KafkaMessage, type Producer } from 'kafkajs'
+import { middleRate, type Progress } from '../figures.ts'
 
 /** A consumer that turns each record into records of a topic, a transaction a batch, and knows nothing else. */
 export interface BareLoop {
@@ -8,8 +9,8 @@ export interface BareLoop {
   partitions: number
   /** Records that the topic holds. */
   records: number
-  /** Work on a batch before its transaction, ms: a model's latency with unlimited slots. @default 0 */
-  workMs?: number
+  /** Work on each record before the batch's transaction, all at once. @default none */
+  work?: (message: KafkaMessage) => Promise<void>
 }
 
 /**
@@ -33,8 +34,8 @@ export async function runBareLoop(kafka: () => Kafka, loop: BareLoop): Promise<n
     producers.push(producer)
   }
   const finished = Promise.withResolvers<void>()
-  let done = 0
-  let startedAtMs = 0
+  let count = 0
+  const seen: Progress[] = []
   await consumer.connect()
   await consumer.subscribe({ topic: loop.topic, fromBeginning: true })
   await consumer.run({
@@ -42,8 +43,7 @@ export async function runBareLoop(kafka: () => Kafka, loop: BareLoop): Promise<n
     eachBatchAutoResolve: false,
     partitionsConsumedConcurrently: loop.partitions,
     eachBatch: async ({ batch, resolveOffset }) => {
-      startedAtMs ||= performance.now()
-      if (loop.workMs !== undefined) await new Promise((resolve) => setTimeout(resolve, loop.workMs))
+      if (loop.work) await Promise.all(batch.messages.map(loop.work))
       const last = batch.messages.at(-1)!
       const transaction = await producers[batch.partition]!.transaction()
       await transaction.send({ topic: loop.outTopic, messages: batch.messages.map(copy) })
@@ -55,15 +55,15 @@ export async function runBareLoop(kafka: () => Kafka, loop: BareLoop): Promise<n
       })
       await transaction.commit()
       resolveOffset(last.offset)
-      done += batch.messages.length
-      if (done >= loop.records) finished.resolve()
+      count += batch.messages.length
+      seen.push({ count, atMs: performance.now() })
+      if (count >= loop.records) finished.resolve()
     },
   })
   await finished.promise
-  const perSecond = done / ((performance.now() - startedAtMs) / 1_000)
   await consumer.disconnect()
   await Promise.all(producers.map((producer) => producer.disconnect()))
-  return perSecond
+  return middleRate(seen, loop.records)
 }
 
 function copy(message: KafkaMessage) {

@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { createCodec, type Codec } from '#lib/events/codec'
@@ -18,7 +15,8 @@ import type { Part } from '../../../cli/stack/part.ts'
 import type { ServiceName } from '../../../cli/stack/part-record.ts'
 import { startService } from '../../../cli/stack/services.ts'
 import type { Infrastructure } from '../../../cli/stack/stack.ts'
-import { repositoryDir } from '../../../cli/stack/paths.ts'
+import { middleRate, type Progress } from '../figures.ts'
+import { backendKey } from './backend.ts'
 import { benchPolicy } from './load.ts'
 
 /** Everything a measurement needs, in a namespace of its own. */
@@ -30,11 +28,14 @@ export interface BenchStack {
   log: Logger
   policyHash: string
   topic: (name: string) => string
-  startService: (name: ServiceName, id?: string) => Promise<Part>
+  /** `env`: settings of its own, SHUNT_MAX_IN_FLIGHT and the like. */
+  startService: (name: ServiceName, options?: { id?: string; env?: Record<string, string> }) => Promise<Part>
   /** Fills a topic with records. */
   fill: (topic: string, records: { key: string; value: Buffer }[]) => Promise<void>
   /** Sum of a group's committed offsets on a topic: how far it is, without reading along. */
   committed: (group: string, topic: string) => Promise<number>
+  /** Sum of a topic's end offsets. */
+  logEnd: (topic: string) => Promise<number>
   stop: () => Promise<void>
 }
 
@@ -50,7 +51,7 @@ export interface BenchStackOptions {
 export async function startBenchStack(options: BenchStackOptions): Promise<BenchStack> {
   const { infrastructure, partitions } = options
   const namespace = `bench-${randomUUID().slice(0, 8)}`
-  const log = createLogger('bench', 'warn')
+  const log = createLogger('bench', 'error')
   const kafka = createKafkaFactory({ log }, { brokers: infrastructure.brokers })
   await registerSchemas(createRegistry(infrastructure.registryUrl), namespace)
   const codec = await createCodec({ registryUrl: infrastructure.registryUrl, namespace, log })
@@ -69,7 +70,7 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
     ...infrastructure.env,
     SHUNT_NAMESPACE: namespace,
     SHUNT_LOG_LEVEL: 'warn',
-    BENCH_KEY: 'test-key',
+    BENCH_KEY: backendKey,
   }
   return {
     namespace,
@@ -79,8 +80,8 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
     log,
     policyHash: loaded.hash,
     topic: (name) => inNamespace(namespace, name),
-    async startService(name, id = name) {
-      const service = await startService(name, { dir: options.dir, id, env })
+    async startService(name, { id = name, env: more = {} } = {}) {
+      const service = await startService(name, { dir: options.dir, id: `${namespace}-${id}`, env: { ...env, ...more } })
       services.push(service)
       return service
     },
@@ -99,70 +100,42 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
       const [read] = await admin.fetchOffsets({ groupId: inNamespace(namespace, group), topics: [topic] })
       return read!.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
     },
+    async logEnd(topic) {
+      return (await admin.fetchTopicOffsets(topic)).reduce((sum, { high }) => sum + Number(high), 0)
+    },
     async stop() {
       await Promise.all(services.map((service) => service.stop()))
+      for (const service of services) reportWarnings(service)
       await Promise.all([admin.disconnect(), producer.disconnect()])
       redis.disconnect()
     },
   }
 }
 
-export interface SimulatedBackend {
-  url: string
-  stop: () => Promise<void>
+/** What a service warned of: a figure that came about with errors is none. */
+function reportWarnings(service: Part): void {
+  const lines = readFileSync(service.logFile, 'utf8').split('\n').filter(Boolean)
+  if (lines.length > 0)
+    console.log(`  ${service.id} logged ${lines.length} lines, the first: ${lines[0]!.slice(0, 400)}`)
 }
 
-/** A simulated backend as a process of its own, so that its work is not done in ours. */
-export async function startBackend(options: {
-  latencyMs: number
-  slots: number
-  slow?: { marker: string; ms: number }
-}): Promise<SimulatedBackend> {
-  const args = ['--latency-ms', String(options.latencyMs), '--slots', String(options.slots)]
-  if (options.slow) args.push('--slow-marker', options.slow.marker, '--slow-ms', String(options.slow.ms))
-  const child = spawn(process.execPath, ['test/simulators/main.ts', 'openai', ...args], {
-    cwd: repositoryDir,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
-  const { url } = JSON.parse(line) as { url: string }
-  return {
-    url,
-    async stop() {
-      const ended = once(child, 'exit')
-      child.kill('SIGTERM')
-      await ended
-    },
-  }
-}
-
-/** Resident memory of a process, MB (Linux). */
-export function residentMb(pid: number): number {
+/** Highest resident memory of a process so far, MB (Linux). */
+export function peakResidentMb(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) / 1024
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) / 1024
 }
 
-/** Samples until the returned function is called, which gives the highest sample. */
-export function sampleHighest(read: () => number, everyMs = 100): () => number {
-  let highest = Number.NEGATIVE_INFINITY
-  const take = () => (highest = Math.max(highest, read()))
-  take()
-  const timer = setInterval(take, everyMs)
-  return () => {
-    clearInterval(timer)
-    return take()
-  }
-}
-
-/** Records a second between the moments when `read` passes 10 % and 100 % of `total`: starting up does not count. */
-export async function measureRate(read: () => Promise<number>, total: number, timeoutMs = 120_000): Promise<number> {
+/**
+ * Records a second between 10 % and 90 % of `total`: neither the start nor the last records count, and what lags behind
+ * does so at both ends. Resolves once all are handled.
+ */
+export async function measureRate(read: () => Promise<number>, total: number, timeoutMs = 180_000): Promise<number> {
   const endAtMs = performance.now() + timeoutMs
-  let from: { count: number; atMs: number } | undefined
+  const seen: Progress[] = []
   while (performance.now() < endAtMs) {
     const count = await read()
-    const atMs = performance.now()
-    if (!from && count >= total / 10) from = { count, atMs }
-    if (from && count >= total) return (count - from.count) / ((atMs - from.atMs) / 1_000)
+    seen.push({ count, atMs: performance.now() })
+    if (count >= total) return middleRate(seen, total)
     await sleep(50)
   }
   throw new Error(`only ${await read()} of ${total} records were handled in ${timeoutMs / 1_000} s`)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentStep, RoutedStep } from '#lib/events/types.generated'
 
 export const benchTenant = 'bench'
@@ -76,4 +77,15 @@ export function benchPolicy(ossUrl: string, maxInFlight: number): string {
     tenants: [{ id: benchTenant }],
     rules: [{ name: 'all-to-oss', when: { tenant: [benchTenant] }, choose: { tier: 'oss' } }],
   })
+}
+
+/** Starts `act` at an even pace, whether or not the ones before have ended; resolves when all have. */
+export async function pace(perSecond: number, durationMs: number, act: () => Promise<unknown>): Promise<void> {
+  const startedAtMs = performance.now()
+  const started: Promise<unknown>[] = []
+  for (let passedMs = 0; passedMs < durationMs; passedMs = performance.now() - startedAtMs) {
+    while (started.length < (passedMs * perSecond) / 1_000) started.push(act())
+    await sleep(5)
+  }
+  await Promise.all(started)
 }

@@ -2,30 +2,63 @@ import { startGuardian } from '../../../cli/stack/guardian.ts'
 import { createRunDirectory, removeRunDirectory } from '../../../cli/stack/run-directory.ts'
 import { startInfrastructure, type Infrastructure } from '../../../cli/stack/stack.ts'
 import { printFigure, type Figure } from '../figures.ts'
-import { startBackend, startBenchStack, type BenchStack, type SimulatedBackend } from './bench-stack.ts'
+import { startBackend, type BackendOptions, type SimulatedBackend } from './backend.ts'
+import { startBenchStack, type BenchStack } from './bench-stack.ts'
 import { classifierThroughput } from './classifier-throughput.ts'
 import { awaitLatency, idleLatency } from './latency.ts'
+import { manySteps, memoryOfLargeSteps, memoryOfManySteps } from './memory.ts'
+import { poolThroughput } from './pool-throughput.ts'
+import { slowMarker, slowStep } from './slow-step.ts'
+import { stalledCommit } from './stalled-commit.ts'
 
 interface Part {
-  /** Of the simulated backend. */
-  backend: { latencyMs: number; slots: number; slow?: { marker: string; ms: number } }
-  partitions: number
-  measure: (stack: BenchStack) => Promise<Figure[]>
+  /** The simulated one of the pool. */
+  backend: BackendOptions
+  measure: (stack: BenchStack, backend: SimulatedBackend) => Promise<Figure[]>
 }
+
+const partitions = 4
+const poolLoad = { latencyMs: 200, slots: 256 }
 
 const parts: Record<string, Part> = {
   classifier: {
     backend: { latencyMs: 0, slots: 256 },
-    partitions: 4,
-    measure: (stack) => classifierThroughput(stack, 4),
+    measure: (stack) => classifierThroughput(stack, partitions),
   },
-  latency: {
+  idle: {
     backend: { latencyMs: 0, slots: 256 },
-    partitions: 4,
-    async measure(stack) {
+    measure: async (stack) => {
       await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
-      return [...(await idleLatency(stack)), ...(await awaitLatency(stack))]
+      return idleLatency(stack)
     },
+  },
+  awaits: {
+    backend: { latencyMs: 200, slots: 64 },
+    measure: async (stack) => {
+      await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
+      return awaitLatency(stack)
+    },
+  },
+  pool: {
+    backend: poolLoad,
+    measure: (stack, backend) => poolThroughput(stack, backend, { ...poolLoad, partitions }),
+  },
+  'slow-step': {
+    backend: { ...poolLoad, slow: { marker: slowMarker, ms: 10_000 } },
+    measure: slowStep,
+  },
+  memory: {
+    // Long enough for all of them to be under way together.
+    backend: { latencyMs: 20_000, slots: manySteps },
+    measure: memoryOfManySteps,
+  },
+  'memory-large': {
+    backend: { latencyMs: 200, slots: 32 },
+    measure: memoryOfLargeSteps,
+  },
+  'stalled-commit': {
+    backend: { latencyMs: 50, slots: 256 },
+    measure: stalledCommit,
   },
 }
 
@@ -54,19 +87,21 @@ export async function benchSpine(options: { only?: string[] | undefined }): Prom
 }
 
 async function runPart(part: Part, infrastructure: Infrastructure, dir: string): Promise<Figure[]> {
-  const backend: SimulatedBackend = await startBackend(part.backend)
-  const { partitions } = part
-  const stack = await startBenchStack({
-    infrastructure,
-    dir,
-    partitions,
-    ossUrl: backend.url,
-    maxInFlight: part.backend.slots,
-  })
+  const backend = await startBackend(part.backend)
   try {
-    return await part.measure(stack)
+    const stack = await startBenchStack({
+      infrastructure,
+      dir,
+      partitions,
+      ossUrl: backend.url,
+      maxInFlight: part.backend.slots,
+    })
+    try {
+      return await part.measure(stack, backend)
+    } finally {
+      await stack.stop()
+    }
   } finally {
-    await stack.stop()
     await backend.stop()
   }
 }
