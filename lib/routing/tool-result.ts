@@ -1,6 +1,6 @@
 /** How a failure begins when a tool reports it as text. Anchored: "0 errors found" is none. */
 const failureOpening =
-  /^\W{0,4}(?:(?:\w{1,40}(?:error|exception)|fatal|panic|traceback \(most recent call last\))\b|(?:error|exception|failed|failure|denied|forbidden|unauthorized|timed? ?out)\b(?!\s*(?:rate|count|[:=]\s*0\b))|(?:could not|cannot|can't|unable to|permission denied|access denied|no such|not found|invalid)\b|(?:http(?:\/[\d.]+)?|status(?: code)?)\W{0,3}[45]\d\d\b)/i
+  /^\W{0,4}(?:(?:\w{1,40}(?:error|exception)|fatal|panic)\b|traceback \(most recent call last\)|(?:error|exception|failed|failure|denied|forbidden|unauthorized|timed? ?out)\b(?!\s*(?:rate|count|[:=]\s*0\b))|(?:could not|cannot|can't|unable to|permission denied|access denied|no such|not found|invalid)\b|(?:http(?:\/[\d.]+)?|status)\W{0,3}[45]\d\d\b|[^.\n]{0,60}\bstatus code\W{0,3}[45]\d\d\b)/i
 
 const failureStatus = /^(?:error|errored|fail|failed|failure|denied|forbidden|timeout|timed_out|exception)$/i
 

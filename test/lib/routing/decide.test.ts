@@ -5,6 +5,14 @@ import { failed, makeFacts, makePolicy, makeSnapshot, nowMs } from './make-facts
 const policy = makePolicy()
 const hard = { pSuccessPpm: 300_000 }
 
+function answerTokens(change: object): number {
+  return decide(makeFacts(change), makeSnapshot(), policy).maxOutputTokens
+}
+
+function expired(change: object): boolean {
+  return decide(makeFacts(change), makeSnapshot(), policy).action === 'expire'
+}
+
 describe('by the score', () => {
   test('a step at the threshold goes to the first open model', () => {
     expect(decide(makeFacts({ pSuccessPpm: 500_000 }), makeSnapshot(), policy)).toEqual({
@@ -111,11 +119,10 @@ describe('ability', () => {
   })
 
   test('the answer is cut to what the request asks, the model writes, and the context leaves', () => {
-    const of = (change: object) => decide(makeFacts(change), makeSnapshot(), policy).maxOutputTokens
-    expect(of({ maxOutputTokens: 20 })).toBe(20)
-    expect(of({ maxOutputTokens: null })).toBe(500)
-    expect(of({ maxOutputTokens: 9_999 })).toBe(500)
-    expect(of({ maxOutputTokens: 400, promptTokens: 7_900 })).toBe(100)
+    expect(answerTokens({ maxOutputTokens: 20 })).toBe(20)
+    expect(answerTokens({ maxOutputTokens: null })).toBe(500)
+    expect(answerTokens({ maxOutputTokens: 9_999 })).toBe(500)
+    expect(answerTokens({ maxOutputTokens: 400, promptTokens: 7_900 })).toBe(100)
   })
 })
 
@@ -290,8 +297,6 @@ describe('earlier attempts and models that are away', () => {
 })
 
 describe('deadline', () => {
-  const expired = (change: object) => decide(makeFacts(change), makeSnapshot(), policy).action === 'expire'
-
   test("a step expires at its own deadline, or after the policy's time from publication", () => {
     expect(expired({ deadlineAtMs: nowMs })).toBe(true)
     expect(expired({ deadlineAtMs: nowMs + 1 })).toBe(false)

@@ -1,0 +1,181 @@
+import fc from 'fast-check'
+import { describe, expect, test, vi } from 'vitest'
+import { avroType } from '#lib/events/avro-type'
+import { tightenConstraints } from '#lib/events/tenant'
+import type { DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
+import type { CompiledPolicy } from '#lib/policy/compile-policy'
+import { compilePolicy } from '#lib/policy/compile-policy'
+import { constraintsAllow } from '#lib/routing/constraints'
+import { decide } from '#lib/routing/decide'
+import { reasons } from '#lib/routing/reasons'
+import { anyFacts, anyPolicy, anySnapshot } from './arbitraries.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const runs = { numRuns: 500 }
+
+function always(
+  holds: (outcome: DecisionOutcome, facts: StepFacts, snapshot: LedgerSnapshot, policy: CompiledPolicy) => void,
+): void {
+  fc.assert(
+    fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) =>
+      holds(decide(facts, snapshot, policy), facts, snapshot, policy),
+    ),
+    runs,
+  )
+}
+
+test('the generated decisions are worth looking at: many route, and most of these had a model removed', () => {
+  let routed = 0
+  let narrowed = 0
+  always((outcome) => {
+    if (outcome.action !== 'route') return
+    routed += 1
+    if (outcome.removed.length > 0) narrowed += 1
+  })
+  expect(routed).toBeGreaterThan(runs.numRuns / 4)
+  expect(narrowed).toBeGreaterThan(runs.numRuns / 5)
+})
+
+describe('I2: a restricted step never reaches a model that its constraints forbid', () => {
+  test('I2: the chosen model has a place in an allowed region that carries every required tag', () => {
+    always((outcome, facts, _snapshot, policy) => {
+      if (outcome.action !== 'route') return
+      const tenant = policy.index.tenants.get(facts.tenantId)!
+      const constraints = tightenConstraints(facts, tenant)
+      const { places } = policy.index.models.get(outcome.model!)!
+      expect(places.some((place) => constraintsAllow(place, constraints, policy))).toBe(true)
+    })
+  })
+
+  test('I2: read anew from floor and step, without the code that decides', () => {
+    always((outcome, facts, _snapshot, policy) => {
+      if (outcome.action !== 'route') return
+      const tenant = policy.tenants.find(({ id }) => id === facts.tenantId)!
+      const servers =
+        outcome.tier === 'oss'
+          ? policy.backends.filter(({ model }) => model === outcome.model)
+          : policy.providers.filter(({ models }) => models.includes(outcome.model!))
+      const allowed = servers.filter(
+        ({ region, complianceTags }) =>
+          (tenant.allowedRegions?.includes(region) ?? true) &&
+          (facts.allowedRegions?.includes(region) ?? true) &&
+          [...tenant.requiredTags, ...facts.requiredTags].every((tag) => complianceTags.includes(tag)),
+      )
+      expect(allowed.length).toBeGreaterThan(0)
+      if (outcome.tier === 'frontier')
+        expect([policy.airGapped, tenant.frontierAllowed, facts.frontierAllowed]).toEqual([false, true, true])
+    })
+  })
+
+  test('I2: no failure, breaker, rule, budget or score brings a forbidden model back', () => {
+    always((outcome, facts, _snapshot, policy) => {
+      for (const { model, reason } of outcome.removed) {
+        expect(model).not.toBe(outcome.model)
+        const calm = { ...facts, priorAttempts: [], pSuccessPpm: 1_000_000, taskBudgetMicroUsd: null }
+        const unruled = compilePolicy({ ...policy, rules: [] })
+        const free = { nowMs: 0, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
+        if (['air_gapped', 'frontier_not_allowed', 'residency', 'compliance'].includes(reason))
+          expect(decide({ ...calm, deadlineAtMs: 1 }, free, unruled).model).not.toBe(model)
+      }
+    })
+  })
+})
+
+describe('I4: the same arguments give the same bytes', () => {
+  const recordType = avroType('decision-record')
+  const outcomeType = (recordType as unknown as { field(name: string): { type: typeof recordType } }).field(
+    'outcome',
+  ).type
+
+  test('I4: as JSON, also from arguments that went through JSON and a policy compiled anew', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
+        const { index: _index, ...file } = policy
+        const again = decide(copy(facts), copy(snapshot), compilePolicy(copy(file)))
+        expect(JSON.stringify(again)).toBe(JSON.stringify(decide(facts, snapshot, policy)))
+      }),
+      runs,
+    )
+  })
+
+  test('I4: as Avro, whose reading gives the outcome back', () => {
+    always((outcome) => {
+      const bytes = outcomeType.toBuffer(outcome)
+      expect(JSON.stringify(outcomeType.fromBuffer(bytes))).toBe(JSON.stringify(outcome))
+    })
+  })
+
+  test('I4: arguments are not written to', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
+        decide(freeze(facts), freeze(snapshot), policy)
+      }),
+      { numRuns: 200 },
+    )
+  })
+})
+
+describe('outcomes', () => {
+  test('a routed step has a model of its tier with room for an answer; any other end has a code and no model', () => {
+    always((outcome, facts, _snapshot, policy) => {
+      if (outcome.action === 'route') {
+        const { model } = policy.index.models.get(outcome.model!)!
+        expect(model.tier).toBe(outcome.tier)
+        expect(outcome.code).toBeNull()
+        expect(outcome.maxOutputTokens).toBeGreaterThan(0)
+        expect(outcome.maxOutputTokens + facts.promptTokens).toBeLessThanOrEqual(model.contextTokens)
+        expect(outcome.maxOutputTokens).toBeLessThanOrEqual(
+          Math.min(model.maxOutputTokens, facts.maxOutputTokens ?? Infinity),
+        )
+      } else expect([outcome.code?.startsWith('SHUNT_'), outcome.tier, outcome.model]).toEqual([true, null, null])
+    })
+  })
+
+  test("a paid answer's bound is within every cap that is known", () => {
+    always((outcome, facts, snapshot, policy) => {
+      if (outcome.action !== 'route') return
+      const tenant = policy.index.tenants.get(facts.tenantId)!
+      const spent = facts.priorAttempts.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0)
+      const left = [facts.taskBudgetMicroUsd, tenant.taskBudgetMicroUsd].map((cap) =>
+        cap === null ? Infinity : Math.max(0, cap - spent),
+      )
+      expect(outcome.boundMicroUsd).toBeLessThanOrEqual(Math.min(...left, snapshot.budgetLeftMicroUsd ?? Infinity))
+    })
+  })
+
+  test('numbers are whole and in range, and reasons are on the list, each once', () => {
+    always((outcome) => {
+      const numbers = [
+        outcome.thresholdPpm,
+        outcome.maxOutputTokens,
+        outcome.boundMicroUsd,
+        ...outcome.terms.map((t) => t.ppm),
+      ]
+      expect(numbers.every((number) => Number.isSafeInteger(number) && number >= 0)).toBe(true)
+      expect(outcome.thresholdPpm).toBeLessThanOrEqual(1_000_000)
+      expect(outcome.reasons.length).toBeGreaterThan(0)
+      expect(new Set(outcome.reasons).size).toBe(outcome.reasons.length)
+      for (const reason of outcome.reasons) expect(reasons).toHaveProperty(reason)
+    })
+  })
+
+  test('a model that failed the step is chosen only when every permitted one has', () => {
+    always((outcome, facts, _snapshot, policy) => {
+      if (outcome.action !== 'route') return
+      const failed = new Set(facts.priorAttempts.flatMap(({ model, transient }) => (transient ? [] : [model])))
+      if (!failed.has(outcome.model!)) return
+      const removed = new Set(outcome.removed.map(({ model }) => model))
+      for (const { id } of policy.models) expect(removed.has(id) || failed.has(id)).toBe(true)
+    })
+  })
+})
+
+function copy<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value)) as T
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(freeze)
+  return value
+}
