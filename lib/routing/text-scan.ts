@@ -77,7 +77,7 @@ export function scanText(text: string, counts: TextCounts): void {
 
 /*
  * Quarters of a token a piece of text counts for. Fitted to lie above what GPT's o200k and Gemma's tokenizers make of
- * English, JSON, code and other scripts (test/lib/routing/token-estimate.test.ts), and no further than it needs to.
+ * English, JSON, code and other scripts, and no further than it needs to (token-estimate.ts has the figures).
  */
 const quartersPerPiece = 5
 const shortPiece = 7

@@ -10,9 +10,11 @@ const tokensPerImage = 2_600
 
 /**
  * Upper estimate of a prompt's tokens, from its characters. Why no tokenizer? One would have to run per model, takes
- * 20 to 50 µs a kilobyte, and is not published for every model that a policy may name. Measured against o200k the
- * estimate is 1.2 to 1.4 times the count for prose, 1.4 to 1.8 times for JSON, and below it for a few per thousand of
- * the messages, by less than the margin that the policy adds to a bound (`tokenMarginPpm`).
+ * 20 to 50 µs a kilobyte, and is not published for every model that a policy may name.
+ *
+ * Measured on 11,000 messages and tools of real tasks against o200k and Gemma's: 1.1 to 1.4 times the count for prose,
+ * 1.4 to 1.8 times for JSON. It lies below the count for one message in a hundred, by less than a tenth, and for base64
+ * by a seventh: the policy's margin on a bound (`tokenMarginPpm`) covers these. Scripts beyond Latin cost up to 3.5 times.
  * Adds what it scans to `counts`.
  */
 export function estimatePromptTokens(request: ChatRequest, images: number, counts: TextCounts): number {
