@@ -1,15 +1,15 @@
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { addAbortSignal, type Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { readSteps } from '#lib/client/read-steps'
 import { ShuntError } from '#lib/errors'
 import type { AgentStep } from '#lib/events/types.generated'
-import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
+import type { LoadedPolicy } from '#lib/policy/load'
 import { decideOffline } from '#lib/routing/decide-offline'
 import type { AddCommand, CliContext } from '../context.ts'
 import { plural, printable } from '../output.ts'
+import { readPolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
 
 const samplePolicy = fileURLToPath(new URL('../../samples/policy.yaml', import.meta.url))
@@ -33,8 +33,8 @@ export const addDecideCommand: AddCommand = (program, run) => {
     .addHelpText('after', '\nEach step is decided as new: no earlier attempts, no budget spent, every model reachable.')
     .action(
       run(async (context, file: string, flags: DecideFlags) => {
-        const policyFile = flags.policy ?? samplePolicy
-        const loaded = parsePolicy(await readFile(policyFile, 'utf8'), policyFile)
+        const loaded = await readPolicyFile(context, flags.policy ?? samplePolicy)
+        if (!loaded) return exitCodes.failed
         const bytes = addAbortSignal(context.signal, file === '-' ? context.stdin : await openedFile(file))
         let bad = 0
         const tellBad = (number: number, { code, message }: ShuntError) => {

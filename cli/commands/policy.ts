@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { activatePolicy } from '#lib/policy/activate'
-import { checkPolicy, parsePolicy, type PolicyCheck } from '#lib/policy/load'
+import { checkPolicy, type PolicyCheck } from '#lib/policy/load'
 import { formatPath, formatProblem, type PolicyProblem } from '#lib/policy/problems'
 import { actorOf, connect, type AddCommand } from '../context.ts'
 import { plural, printable, writeJson, writeLines } from '../output.ts'
+import { readPolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
 
 export const addPolicyCommand: AddCommand = (program, run) => {
@@ -29,13 +30,15 @@ export const addPolicyCommand: AddCommand = (program, run) => {
     .option('--json', 'print what was done as JSON')
     .action(
       run(async (context, file: string, flags: { reason: string; json?: true }) => {
-        const loaded = parsePolicy(await readFile(file, 'utf8'), file)
+        const loaded = await readPolicyFile(context, file)
+        if (!loaded) return exitCodes.failed
         const { config, kafka, codec } = await connect(context)
         const actor = actorOf(context)
         const order = { namespace: config.namespace, actor, reason: flags.reason }
         await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, order)
         if (flags.json) writeJson(context, { hash: loaded.hash, actor, reason: flags.reason })
         else writeLines(context, [`policy ${loaded.hash} is ordered; services follow within moments`])
+        return exitCodes.ok
       }),
     )
 }

@@ -29,15 +29,6 @@ export function whyForbidden(
   return null
 }
 
-/** True where the step may go there. */
-export function constraintsAllow(
-  place: Place,
-  constraints: EffectiveConstraints,
-  policy: Pick<Policy, 'airGapped'>,
-): boolean {
-  return whyForbidden(place, constraints, policy) === null
-}
-
 /** Why none of a model's places is allowed; null where one is. The reason is that of the place that came furthest. */
 export function whyUnreachable(
   places: readonly Place[],

@@ -5,7 +5,7 @@ import { tightenConstraints } from '#lib/events/tenant'
 import type { DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { compilePolicy } from '#lib/policy/compile-policy'
-import { constraintsAllow } from '#lib/routing/constraints'
+import { whyForbidden } from '#lib/routing/constraints'
 import { decide } from '#lib/routing/decide'
 import { reasons } from '#lib/routing/reasons'
 import { anyFacts, anyPolicy, anySnapshot } from './arbitraries.ts'
@@ -44,7 +44,7 @@ describe('I2: a restricted step never reaches a model that its constraints forbi
       const tenant = policy.index.tenants.get(facts.tenantId)!
       const constraints = tightenConstraints(facts, tenant)
       const { places } = policy.index.models.get(outcome.model!)!
-      expect(places.some((place) => constraintsAllow(place, constraints, policy))).toBe(true)
+      expect(places.some((place) => whyForbidden(place, constraints, policy) === null)).toBe(true)
     })
   })
 
