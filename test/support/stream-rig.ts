@@ -145,7 +145,10 @@ export function createStreamRig(stack: { brokers: string[]; redisUrl: string }):
       try {
         await waitUntil(
           async () => {
-            behind = await unfinishedLanes(admin, inNamespace(namespace, group), stageGroups[group].map(topic))
+            // A broker that has just come back refuses for a moment.
+            behind = await unfinishedLanes(admin, inNamespace(namespace, group), stageGroups[group].map(topic)).catch(
+              (error: unknown) => [String(error)],
+            )
             return behind.length === 0
           },
           () => `${group} to finish ${behind.join(', ')}`,
