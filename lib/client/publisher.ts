@@ -210,7 +210,6 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
     },
   }
 }
-export type Publisher = ReturnType<typeof createPublisher>
 
 /** kafkajs's error as one of ours, with what to do. */
 export function asShuntError(error: unknown): ShuntError {

@@ -202,4 +202,3 @@ export function createWaits(options: WaitsOptions = {}) {
     size: (): { waiting: number; idle: number } => ({ waiting: waiting.size, idle: idle.size }),
   }
 }
-export type Waits = ReturnType<typeof createWaits>
