@@ -1,34 +1,16 @@
 import type { Policy, PolicyTenant } from '#lib/policy/schema'
 import type { StepConstraints } from './types.generated.ts'
 
-interface TenantIndex {
-  byId: Map<string, PolicyTenant>
-  byIngress: Map<string, PolicyTenant>
-}
-
-const indexes = new WeakMap<object, TenantIndex>()
-
-function indexOf(policy: Pick<Policy, 'tenants'>): TenantIndex {
-  let index = indexes.get(policy)
-  if (!index) {
-    index = { byId: new Map(), byIngress: new Map() }
-    for (const tenant of policy.tenants) {
-      index.byId.set(tenant.id, tenant)
-      if (tenant.ingressTopic !== undefined) index.byIngress.set(tenant.ingressTopic, tenant)
-    }
-    indexes.set(policy, index)
-  }
-  return index
-}
+const indexes = new WeakMap<object, ReadonlyMap<string, PolicyTenant>>()
 
 /** The tenant's entry in the policy. */
 export function tenantOf(policy: Pick<Policy, 'tenants'>, tenantId: string): PolicyTenant | undefined {
-  return indexOf(policy).byId.get(tenantId)
-}
-
-/** The tenant that alone may publish to the topic, given without its namespace. */
-export function ownerOf(policy: Pick<Policy, 'tenants'>, ingressTopic: string): PolicyTenant | undefined {
-  return indexOf(policy).byIngress.get(ingressTopic)
+  let index = indexes.get(policy)
+  if (!index) {
+    index = new Map(policy.tenants.map((tenant) => [tenant.id, tenant]))
+    indexes.set(policy, index)
+  }
+  return index.get(tenantId)
 }
 
 /** What a model must satisfy to get the step. */

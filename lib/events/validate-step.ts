@@ -4,7 +4,7 @@ import { named } from './from-json.ts'
 import { idForm, isId, isTenantId, readableIds, tenantIdForm } from './ids.ts'
 import { validateRequest, type ValidRequest } from './request-fields.ts'
 import { StepParseError } from './step-error.ts'
-import { ownerOf, tenantOf } from './tenant.ts'
+import { tenantOf } from './tenant.ts'
 import type { AgentStep } from './types.generated.ts'
 
 /** What `constraints.critical` may name: the constraints that this release enforces. */
@@ -46,23 +46,6 @@ export function validateStep(step: AgentStep, policy: Pick<Policy, 'request' | '
     if (!(error instanceof ShuntError)) throw error
     throw new StepParseError(error.code, error.message, readableIds(step), error)
   }
-}
-
-/**
- * Where the policy maps an ingress topic to a tenant, that topic takes no other tenant's steps and the tenant's steps
- * come from nowhere else. `topic` is without its namespace; a topic's twin for batch work counts as the topic.
- */
-export function checkIngress(step: AgentStep, topic: string, policy: Pick<Policy, 'tenants'>): void {
-  const base = topic.replace(/\.batch$/, '')
-  const own = tenantOf(policy, step.tenantId)?.ingressTopic
-  const owner = ownerOf(policy, base)
-  const problem =
-    own !== undefined && own !== base
-      ? `publishes to ${own} alone, by the policy's ingressTopic`
-      : owner && owner.id !== step.tenantId
-        ? `may not publish to ${base}, which the policy gives to another tenant`
-        : undefined
-  if (problem) throw new StepParseError('SHUNT_EVENT_INVALID', `tenant ${step.tenantId} ${problem}`, readableIds(step))
 }
 
 function checkIds(step: AgentStep): void {

@@ -1,4 +1,3 @@
-import { topicNames } from '#lib/events/topics'
 import { whyForbidden } from '#lib/routing/constraints'
 import { tightenConstraints } from '#lib/events/tenant'
 import type { Tier } from '#lib/events/types.generated'
@@ -15,7 +14,6 @@ export function crossProblems(draft: DraftPolicy): PathProblem[] {
     ...duplicateIds(draft),
     ...danglingReferences(draft),
     ...inconsistentEntries(draft),
-    ...tenantTopics(draft),
     ...deadRuleProblems(draft),
     ...(draft.whole ? unservedProblems(draft.whole) : []),
   ]
@@ -88,21 +86,6 @@ function inconsistentEntries({ entries }: DraftPolicy): PathProblem[] {
       problems.push({ path: ['providers', index, 'models'], message: 'names a model twice; name each once' })
   }
   return problems
-}
-
-function tenantTopics({ entries }: DraftPolicy): PathProblem[] {
-  const taken = new Map<string, string>(topicNames.map((topic) => [topic, "one of Shunt's own"]))
-  return entries.tenants.flatMap(({ index, value }) =>
-    (['ingressTopic', 'resultsTopic'] as const).flatMap((key) => {
-      const topic = value[key]
-      if (topic === undefined) return []
-      const by = taken.get(topic)
-      taken.set(topic, `tenants[${index}].${key}`)
-      return by === undefined
-        ? []
-        : [{ path: ['tenants', index, key], message: `${topic} is ${by}; give another topic` }]
-    }),
-  )
 }
 
 /** Models that nobody serves, and tenants whose floor leaves no model. */

@@ -23,7 +23,6 @@ const region = z
 const tag = z
   .string()
   .regex(/^[a-z0-9][a-z0-9_-]{0,31}$/, 'use lower-case letters, digits, and _ - after the first, at most 32')
-const topic = z.string().regex(/^[A-Za-z0-9._-]{1,200}$/, 'use letters, digits, . _ and -, at most 200')
 const url = z.url({ protocol: /^https?$/, error: 'is no URL; write it as http://host:port/v1' })
 const ppm = z.number().int().min(0).max(1_000_000)
 const durationMs = z.number().int().min(0).max(31_536_000_000)
@@ -91,13 +90,6 @@ const provider = z.strictObject({
   standInWithoutKey: z.boolean().default(false),
   ...place,
   maxInFlight: z.number().int().min(1).max(10_000).default(16),
-  limits: z
-    .strictObject({
-      requestsPerMinute: z.number().int().min(1).optional(),
-      inputTokensPerMinute: z.number().int().min(1).optional(),
-      outputTokensPerMinute: z.number().int().min(1).optional(),
-    })
-    .default({}),
 })
 
 /** A tenant's floor: a step can only tighten it. */
@@ -109,11 +101,9 @@ const tenant = z.strictObject({
   allowedRegions: z.array(region).nullable().default(null),
   requiredTags: z.array(tag).default([]),
   frontierAllowed: z.boolean().default(true),
+  /** Caps, held here against what a step has cost and may still cost; the sum over steps comes with the ledger. */
   taskBudgetMicroUsd: microUsd.nullable().default(null),
   dayBudgetMicroUsd: microUsd.nullable().default(null),
-  /** Steps of this tenant come from this topic alone, and this topic takes no other tenant's. */
-  ingressTopic: topic.optional(),
-  resultsTopic: topic.optional(),
 })
 
 /** All conditions that are named must hold. */

@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { stepFromJson } from '#lib/events/parse-step'
 import { tightenConstraints } from '#lib/events/tenant'
-import { checkIngress, validateStep } from '#lib/events/validate-step'
+import { validateStep } from '#lib/events/validate-step'
 import type { PolicyTenant } from '#lib/policy/schema'
 import { ShuntError } from '#lib/errors'
 import { anyStep } from './arbitrary.ts'
@@ -122,24 +122,6 @@ describe('critical constraints', () => {
         ids: { tenantId: 'acme', stepId: 's1', taskId: 't1' },
       }) as Error,
     )
-  })
-})
-
-describe('ingress topics', () => {
-  const own = { ...tenant, id: 'bank', ingressTopic: 'bank.steps' }
-  const mapped = { tenants: [tenant, own] }
-
-  test("take their tenant's steps, in the twin too, and other topics take the others'", () => {
-    for (const topic of ['bank.steps', 'bank.steps.batch'])
-      expect(() => checkIngress(step({ tenantId: 'bank' }), topic, mapped)).not.toThrow()
-    expect(() => checkIngress(step(), 'agent.steps', mapped)).not.toThrow()
-  })
-
-  test("take no other tenant's, and theirs comes from nowhere else", () => {
-    expect(() => checkIngress(step({ tenantId: 'bank' }), 'agent.steps', mapped)).toThrow(
-      'publishes to bank.steps alone',
-    )
-    expect(() => checkIngress(step(), 'bank.steps.batch', mapped)).toThrow('may not publish to bank.steps')
   })
 })
 

@@ -91,7 +91,7 @@ describe('the form', () => {
     [
       'an unknown key that is like none',
       { 10: '  - { id: acme, zzz: 1 }' },
-      'p.yaml:10: tenants[0]: unknown key zzz; known here: id, allowedRegions, requiredTags, frontierAllowed, taskBudgetMicroUsd, dayBudgetMicroUsd, ingressTopic, resultsTopic',
+      'p.yaml:10: tenants[0]: unknown key zzz; known here: id, allowedRegions, requiredTags, frontierAllowed, taskBudgetMicroUsd, dayBudgetMicroUsd',
     ],
     [
       'a missing key',
@@ -208,14 +208,6 @@ describe('what hangs together', () => {
       { 10: '  - { id: acme, allowedRegions: [eu], requiredTags: [baa], frontierAllowed: false }' },
       [
         'p.yaml:10: tenants[0]: its floor leaves no model (open at vllm: compliance, big at openai: frontier_not_allowed); loosen the floor, or add a backend that meets it',
-      ],
-    ],
-    [
-      'topics of tenants',
-      { 10: '  - { id: acme, ingressTopic: agent.steps, resultsTopic: x }\n  - { id: b, resultsTopic: x }' },
-      [
-        "p.yaml:10: tenants[0].ingressTopic: agent.steps is one of Shunt's own; give another topic",
-        'p.yaml:11: tenants[1].resultsTopic: x is tenants[0].resultsTopic; give another topic',
       ],
     ],
   ])('%s', (_name, changes, messages) => expect(problemsOf(policyWith(changes))).toEqual(messages))

@@ -1,7 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import type { avroType } from '#lib/events/avro-type'
-import { avroType as typeOf } from '#lib/events/avro-type'
+import { avroType } from '#lib/events/avro-type'
 import type { LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { parsePolicyContent } from '#lib/policy/load'
 import { decide, engineVersion } from '#lib/routing/decide'
@@ -26,7 +25,7 @@ interface Golden {
 }
 
 type AvroType = ReturnType<typeof avroType>
-const outcomeType = (typeOf('decision-record') as unknown as { field(name: string): { type: AvroType } }).field(
+const outcomeType = (avroType('decision-record') as unknown as { field(name: string): { type: AvroType } }).field(
   'outcome',
 ).type
 
