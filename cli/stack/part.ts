@@ -37,8 +37,8 @@ export interface Part {
   logFile: string
   /** Resolves when the process has ended, with what it ended by; never rejects. */
   ended: Promise<string>
-  /** SIGTERM, then SIGKILL after the grace; resolves when it is gone. */
-  stop(): Promise<void>
+  /** SIGTERM, then SIGKILL after the grace, by default the part's own; resolves when it is gone. */
+  stop(graceMs?: number): Promise<void>
   /** SIGKILL, as a crash would; resolves when it is gone. */
   kill9(): Promise<void>
 }
@@ -84,7 +84,16 @@ export async function startPart(spec: PartSpec): Promise<Part> {
     await end(0)
     throw error
   }
-  return { id, name, pid: identity.pid, address, logFile, ended, stop: () => end(stopGraceMs), kill9: () => end(0) }
+  return {
+    id,
+    name,
+    pid: identity.pid,
+    address,
+    logFile,
+    ended,
+    stop: (graceMs = stopGraceMs) => end(graceMs),
+    kill9: () => end(0),
+  }
 }
 
 async function untilReady(spec: PartSpec, ended: Promise<string>): Promise<void> {

@@ -32,12 +32,16 @@ export interface RunStack extends AsyncDisposable {
   failed: AbortSignal
 }
 
+const INTERRUPTED_GRACE_MS = 2_000
+
 /** Throws SHUNT_SETUP_FAILED and ends what it had started. */
 export async function openRunStack(options: RunStackOptions): Promise<RunStack> {
   const { env, policyFile, signal, say, log } = options
   const namespace = `start-${randomBytes(4).toString('hex')}`
   const failed = new AbortController()
   const starting = AbortSignal.any([signal, failed.signal])
+  // Nobody waits for the answers of a run that was interrupted, and its data goes with it.
+  const graceMs = () => (signal.aborted ? INTERRUPTED_GRACE_MS : undefined)
   let ending = false
   const watch = async (part: Part) => {
     const how = await part.ended
@@ -56,7 +60,7 @@ export async function openRunStack(options: RunStackOptions): Promise<RunStack> 
       env: { ...stackEnvironment(shuntDir), ...env },
       signal: starting,
     })
-    undo.defer(() => infrastructure.stop())
+    undo.defer(() => infrastructure.stop(graceMs()))
     for (const part of infrastructure.parts) void watch(part)
     undo.defer(() => clearShared(infrastructure, namespace, log))
 
@@ -65,7 +69,7 @@ export async function openRunStack(options: RunStackOptions): Promise<RunStack> 
 
     say(`starting ${serviceNames.join(', ')} …`)
     const services: Part[] = []
-    undo.defer(() => endAll(services))
+    undo.defer(() => endAll(services, graceMs()))
     const serviceEnv = { ...infrastructure.env, SHUNT_NAMESPACE: namespace }
     const starts = serviceNames.map(async (name) => {
       const service = await startService(name, { dir, env: serviceEnv, signal: starting })
@@ -92,8 +96,8 @@ export async function openRunStack(options: RunStackOptions): Promise<RunStack> 
   }
 }
 
-async function endAll(parts: readonly Part[]): Promise<void> {
-  await Promise.all(parts.map((part) => part.stop()))
+async function endAll(parts: readonly Part[], graceMs: number | undefined): Promise<void> {
+  await Promise.all(parts.map((part) => part.stop(graceMs)))
 }
 
 /** Of parts that others use only this run's namespace is removed; its own ones go with all they hold. */

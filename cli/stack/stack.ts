@@ -18,8 +18,8 @@ export interface Infrastructure extends StackAddresses {
   env: Record<string, string>
   /** Those that were started here. */
   parts: Part[]
-  /** Ends those that were started here. */
-  stop(): Promise<void>
+  /** Ends those that were started here, after the grace or each one's own. */
+  stop(graceMs?: number): Promise<void>
 }
 
 export interface InfrastructureOptions {
@@ -52,8 +52,8 @@ export async function startInfrastructure(options: InfrastructureOptions): Promi
       throw error
     }
   }
-  const stop = async () => {
-    await Promise.all(parts.map((part) => part.stop()))
+  const stop = async (graceMs?: number) => {
+    await Promise.all(parts.map((part) => part.stop(graceMs)))
   }
   const outcomes = await Promise.allSettled(
     names.map(async (name) => [replacements[name], await addressOf(name)] as const),
