@@ -78,7 +78,7 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
   const serves = (backend: Backend, wanted: Wanted) => backend.model === wanted.model && wanted.permits(backend)
 
   function choose(wanted: Wanted): Backend | undefined {
-    const usable = backends.filter((backend) => serves(backend, wanted) && backend.health.available())
+    const usable = backends.filter((backend) => backend.health.available() && serves(backend, wanted))
     const others = usable.filter((backend) => backend.id !== wanted.avoid)
     return (
       chooseBackend(others, wanted.taskId) ?? (others.length === 0 ? chooseBackend(usable, wanted.taskId) : undefined)
@@ -92,7 +92,13 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
   }
 
   function grantFirst(priority: StepPriority): boolean {
+    // Asked first: a full pool has hundreds waiting, and what each may use is costly to find out.
+    const open = new Set<string>()
+    for (const backend of backends)
+      if (backend.inFlight < backend.maxInFlight && backend.health.available()) open.add(backend.model)
+    if (open.size === 0) return false
     for (const waiter of waiting[priority]) {
+      if (!open.has(waiter.wanted.model)) continue
       const backend = choose(waiter.wanted)
       if (!backend) continue
       waiting[priority].delete(waiter)
