@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, beforeEach, expect, inject, onTestFailed, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, inject, onTestFailed, test, vi } from 'vitest'
 import { expectExactlyOnce } from '../support/exactly-once.ts'
 import { startPipeline, type Pipeline } from '../support/pipeline.ts'
 import { makeSteps, publishSteadily } from '../support/pipeline-steps.ts'
 
 /** Past the group's session time-out of 6 s, and the transaction time-out of 10 s. */
 const frozenMs = 12_000
+
+// Real processes on a machine that may be slow: a limit for what hangs, not for what takes time.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 
 let pipeline: Pipeline
 let failed = false
