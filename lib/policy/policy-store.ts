@@ -46,9 +46,12 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
   const stop = new AbortController()
   let orderedHash: string | undefined
   let current: PolicyInForce | undefined
+  let caughtUp = false
 
-  // The order may come before its policy: they are in two topics.
+  // The order may come before its policy: they are in two topics. And until everything has been read, an order may be one
+  // that a later one has long replaced.
   function follow(): void {
+    if (!caughtUp) return
     const ordered = orderedHash === undefined ? undefined : policies.get(orderedHash)
     if (!ordered || ordered.hash === current?.hash) return
     current = ordered
@@ -94,13 +97,17 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
     onRecord: read,
   })
 
+  const ready = tail.caughtUp.then(() => {
+    caughtUp = true
+    follow()
+    return current !== undefined
+  })
+  ready.catch(() => {})
+
   return {
     inForce: () => current,
     byHash: (hash) => policies.get(hash),
-    async ready() {
-      await tail.caughtUp
-      return current !== undefined
-    },
+    ready: () => ready,
     onChange(listener) {
       listeners.add(listener)
       if (current) listener(current)
