@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import type { Logger } from '#lib/telemetry/logger'
 import { rendezvousAssigner } from './assigner.ts'
+import { carryHeaders } from './carried-headers.ts'
 import { createByteBudget, createSlots, type LaneClass } from './capacity.ts'
 import { createConsumerLoop, type ConsumerLoop } from './consumer-loop.ts'
 import { consumerConfig, producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
@@ -178,8 +179,8 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
           { lane: name, owner, windowRecords: 2 * options.maxInFlight },
         ),
         journal: deps.journal,
-        handle: options.handle,
-        reject: options.reject,
+        handle: async (record, signal) => carryHeaders(record, await options.handle(record, signal)),
+        reject: async (record, error) => carryHeaders(record, await options.reject(record, error)),
         metrics: deps.metrics,
         nowMs: deps.nowMs,
         log: deps.log,
