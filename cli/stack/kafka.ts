@@ -9,7 +9,7 @@ import { onFreePort, type PortChoice } from './on-free-port.ts'
 import { startPart, type Part } from './part.ts'
 import { kafkaHome, stackDir } from './paths.ts'
 import { freePort } from './ports.ts'
-import { requireJava } from './tools.ts'
+import { LIGHT_JVM, requireJava } from './tools.ts'
 
 export interface KafkaPart extends Part {
   brokers: string[]
@@ -37,7 +37,7 @@ export function startKafka(options: LocalPartOptions): Promise<KafkaPart> {
     writeFileSync(properties, serverProperties(join(home, 'log'), port, await freePort()))
     if (!existsSync(formatted)) {
       const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId(), '--config', properties]
-      await run(java, ['-Xmx128m', ...LOGGING, ...classPath, ...format], options.signal)
+      await run(java, ['-Xmx128m', ...LIGHT_JVM, ...LOGGING, ...classPath, ...format], options.signal)
       writeFileSync(formatted, '')
     }
     const brokers = [`127.0.0.1:${port}`]

@@ -3,7 +3,7 @@ import type { LocalPartOptions } from './kafka.ts'
 import { onFreePort } from './on-free-port.ts'
 import { startPart, type Part } from './part.ts'
 import { registryHome, stackDir } from './paths.ts'
-import { requireJava } from './tools.ts'
+import { LIGHT_JVM, requireJava } from './tools.ts'
 
 export interface RegistryPart extends Part {
   registryUrl: string
@@ -20,6 +20,7 @@ export function startRegistry(options: LocalPartOptions): Promise<RegistryPart> 
       command: requireJava(),
       args: [
         '-Xmx256m',
+        ...LIGHT_JVM,
         `-Dvertx.cacheDirBase=${join(home, 'cache')}`,
         '-jar',
         join(registryHome, 'apicurio-registry-app-2.6.13.Final-runner.jar'),

@@ -5,6 +5,9 @@ import { ShuntError } from '#lib/errors'
 
 export const OLDEST_JAVA = 17
 
+/** For a JVM that starts often and does little: less than half the processor time until it is up. */
+export const LIGHT_JVM = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC']
+
 /** A java of release 17 or later: JAVA_HOME, the PATH, then where Debian and others put them. */
 export function findJava(env: Readonly<Record<string, string | undefined>> = process.env): string | undefined {
   const home = env['JAVA_HOME']
