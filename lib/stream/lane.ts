@@ -100,6 +100,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
   let head: string | null = null
   let paused = false
   let draining = false
+  let opening: Promise<void> | null = null
   let committing: Promise<void> | null = null
   let lastCommitAtMs = 0
   let commitTimer: NodeJS.Timeout | null = null
@@ -135,9 +136,20 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     { orderKey: options.orderKey },
   )
 
-  async function openLoop(): Promise<void> {
-    state = 'opening'
+  /**
+   * Opens the lane unless that is under way or done. Several things ask for it at one time: a failed commit, and the
+   * rebalance that made it fail. Of two openings, or an opening beside a commit, one would go on with what it had read
+   * before the other committed: the work would be done, and its results written, again.
+   */
+  function open(): void {
+    if (state !== 'opening' || opening || committing) return
     updateFetching()
+    opening = openLoop().finally(() => {
+      opening = null
+    })
+  }
+
+  async function openLoop(): Promise<void> {
     for (let pauseMs = 50; !closed.signal.aborted; pauseMs = Math.min(pauseMs * 2, lastOpenPauseMs)) {
       try {
         await openOnce()
@@ -345,7 +357,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     problem = { code: error instanceof ShuntError ? error.code : null, message }
     state = 'opening'
     updateFetching()
-    void deps.stillOwned().then((owned) => (owned && !closed.signal.aborted ? openLoop() : undefined))
+    void deps.stillOwned().then((owned) => (owned ? open() : undefined))
   }
 
   /** Finds the record whose output cannot be written, and has it rejected; the others are not held up by it. */
@@ -371,13 +383,14 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     topic,
     partition,
     laneClass,
-    open: () => void openLoop(),
+    open,
     accept,
     updateFetching,
     keep(interrupted) {
       if (interrupted && state === 'open') {
         state = 'opening'
-        void (committing ?? Promise.resolve()).then(openLoop)
+        updateFetching()
+        void (committing ?? Promise.resolve()).then(open)
       }
       if (state === 'open') deps.fetching.seek(tracker.position())
       if (paused) deps.fetching.pause()

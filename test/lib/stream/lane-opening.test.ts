@@ -1,0 +1,129 @@
+import type { Producer } from 'kafkajs'
+import { expect, test, vi } from 'vitest'
+import { createByteBudget, createSlots } from '#lib/stream/capacity'
+import { createLane, type LaneDeps } from '#lib/stream/lane'
+import { encodeProgress, initialProgress } from '#lib/stream/progress-codec'
+import type { Suspicion } from '#lib/stream/suspicion'
+import type { InboundRecord } from '#lib/stream/types'
+
+const record = (offset: number): InboundRecord => ({
+  topic: 'steps',
+  partition: 0,
+  offset,
+  key: Buffer.from('key'),
+  value: Buffer.from('value'),
+  headers: {},
+  timestampMs: 0,
+})
+
+const innocent: Suspicion = {
+  opened: () => Promise.resolve(),
+  isSuspect: () => false,
+  takeTurn: () => true,
+  passTurn: () => {},
+  mark: () => Promise.resolve(),
+  clear: () => Promise.resolve(),
+  refusal: () => null,
+  progressed: () => {},
+  closed: () => Promise.resolve(),
+}
+
+/** A lane over a broker whose commits succeed or fail as the test says. */
+function laneRig() {
+  let opened = 0
+  const commits: PromiseWithResolvers<void>[] = []
+  const heartbeats: (() => void)[] = []
+  const newProducer = () => {
+    opened++
+    const transaction = () => ({
+      abort: () => Promise.resolve(),
+      sendBatch: () => Promise.resolve(),
+      sendOffsets: () => Promise.resolve(),
+      commit: () => {
+        const outcome = Promise.withResolvers<void>()
+        commits.push(outcome)
+        return outcome.promise
+      },
+    })
+    return {
+      connect: () => Promise.resolve(),
+      disconnect: () => Promise.resolve(),
+      transaction: () => Promise.resolve(transaction()),
+    } as unknown as Producer
+  }
+  const deps: LaneDeps = {
+    newProducer,
+    laneLog: {
+      committed: () => Promise.resolve({ offset: 0, metadata: encodeProgress(initialProgress(0)) }),
+      bounds: () => Promise.resolve({ start: 0, end: 10 }),
+    },
+    whyMissing: () => Promise.reject(new Error('not asked for')),
+    fetching: { seek: () => {}, pause: () => {}, resume: () => {} },
+    stillOwned: () => new Promise((resolve) => heartbeats.push(() => resolve(true))),
+    slots: createSlots({ maxInFlight: 10, batchSharePpm: () => 250_000 }),
+    bytes: createByteBudget({ onChange: () => {} }, { maxBytes: 1_000_000 }),
+    suspicion: innocent,
+    journal: undefined,
+    handle: () => Promise.resolve({ records: [{ topic: 'results', key: 'key', value: null }] }),
+    reject: () => Promise.resolve({ records: [] }),
+    metrics: undefined,
+    nowMs: Date.now,
+    log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+  }
+  const lane = createLane(deps, {
+    group: 'group',
+    topic: 'steps',
+    partition: 0,
+    laneClass: 'interactive',
+    commitIntervalMs: 0,
+    maxHeldRecords: 100,
+    maxRecordBytes: 1_000_000,
+    orderKey: undefined,
+  })
+  deps.slots.add(lane)
+  return {
+    lane,
+    commits,
+    opened: () => opened,
+    heartbeat: () => {
+      for (const beat of heartbeats.splice(0)) beat()
+    },
+  }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 20))
+
+async function openWithCommitUnderWay() {
+  const rig = laneRig()
+  rig.lane.open()
+  await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+  rig.lane.accept({ fetchedOffset: 0, lastOffset: 0, records: [record(0)] })
+  await vi.waitFor(() => expect(rig.commits).toHaveLength(1))
+  return rig
+}
+
+test('a rebalance while a commit fails opens the lane once: two openings would restore each other’s past', async () => {
+  const rig = await openWithCommitUnderWay()
+  rig.lane.keep(true)
+  rig.commits[0]!.reject(Object.assign(new Error('fenced'), { name: 'KafkaJSProtocolError' }))
+  await settled()
+  rig.heartbeat()
+  await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+  rig.heartbeat()
+  await settled()
+  expect(rig.opened()).toBe(2)
+  // What was finished before is committed now.
+  expect(rig.commits).toHaveLength(2)
+})
+
+test('a rebalance waits for the commit under way, then opens the lane anew', async () => {
+  const rig = await openWithCommitUnderWay()
+  rig.lane.keep(true)
+  rig.lane.keep(true)
+  await settled()
+  expect(rig.opened()).toBe(1)
+  rig.commits[0]!.resolve()
+  await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+  await settled()
+  expect(rig.opened()).toBe(2)
+})
