@@ -45,6 +45,9 @@ export async function runService(name: string, wire: (parts: ServiceParts) => Pr
   process.once('unhandledRejection', die)
   try {
     await serve(readServiceConfig(process.env), log, wire)
+    // All is closed by now. kafkajs may still hold the socket of a client that was disconnected while it reconnected to a
+    // broker that was away; it would keep the process alive until the broker drops it.
+    process.exit(0)
   } catch (error) {
     die(error)
   }
