@@ -12,8 +12,10 @@ export interface InferenceOptions {
   /** Answers written at the same time, each with its own part of the key-value cache. @default 4 */
   sequences: number
   /**
-   * Threads of the matrix arithmetic. Never left to llama.cpp: its own choice shared two cores so badly that 0.4 tokens
-   * a second came out instead of 40. @default the cores this process may use
+   * Threads of the matrix arithmetic, which spin while they wait for each other. Never left to llama.cpp, and one core is
+   * left to the other processes: on two cores two threads wrote 44 tokens a second and one wrote 29 (four sequences,
+   * reading included), but with both cores busy two wrote 4. Set it to the number of cores on a machine of its own.
+   * @default the cores this process may use less one, at least one
    */
   threads: number
   /** Prompt and answer of one sequence together; 18 kB of memory each with Gemma 3 270M. @default 2048 */
@@ -45,7 +47,7 @@ export function readInferenceOptions(env: Env): InferenceOptions {
     httpHost: env['SHUNT_HTTP_HOST'] ?? '127.0.0.1',
     httpPort: whole(env, 'SHUNT_HTTP_PORT', 8090, 0),
     sequences: whole(env, 'SHUNT_INFERENCE_SEQUENCES', 4, 1),
-    threads: whole(env, 'SHUNT_INFERENCE_THREADS', availableParallelism(), 1),
+    threads: whole(env, 'SHUNT_INFERENCE_THREADS', Math.max(1, availableParallelism() - 1), 1),
     contextTokens: whole(env, 'SHUNT_INFERENCE_CONTEXT_TOKENS', 2_048, 256),
     maxWaiting: whole(env, 'SHUNT_INFERENCE_MAX_WAITING', 64, 0),
     maxBodyBytes: whole(env, 'SHUNT_INFERENCE_MAX_BODY_BYTES', 1_048_576, 1_024),
