@@ -26,7 +26,9 @@ describe.each([
   })
 
   test('rejects garbage', async () => {
-    await expect(codec.decompress(Buffer.from('this is nothing that was ever compressed'))).rejects.toBeInstanceOf(Error)
+    await expect(codec.decompress(Buffer.from('this is nothing that was ever compressed'))).rejects.toBeInstanceOf(
+      Error,
+    )
   })
 })
 
