@@ -12,8 +12,13 @@ export interface TopicSpec {
   /** Milliseconds; -1 keeps for ever. Sites change it in the broker, `topics apply` never shortens it. */
   retentionMs: number
   compacted: boolean
-  /** One partition is enough, and gives its records one order. */
-  singlePartition: boolean
+  /**
+   * - `growing`: as many as are asked for, also later.
+   * - `fixed`: as many as are asked for when the topic is made. A key that moved to another partition would break a chain
+   *   of the audit in two, with no order between its ends.
+   * - `single`: one is enough, and gives its records one order.
+   */
+  partitions: 'growing' | 'fixed' | 'single'
   extraConfig: Readonly<Record<string, string>>
 }
 
@@ -27,7 +32,7 @@ const spec = (
   maxMessageBytes,
   retentionMs: retentionDays < 0 ? -1 : retentionDays * DAY_MS,
   compacted: false,
-  singlePartition: false,
+  partitions: 'growing' as const,
   extraConfig: {},
   ...more,
 })
@@ -43,14 +48,14 @@ export const topics = {
   'agent.steps.frontier': spec('routed-step', 4 * MIB, 7),
   'agent.steps.frontier.batch': spec('routed-step', 4 * MIB, 7),
   'agent.results': spec('step-result', 4 * MIB, 365, { extraConfig: { 'message.timestamp.type': 'LogAppendTime' } }),
-  'agent.audit': spec('audit-record', MIB, 3650),
+  'agent.audit': spec('audit-record', MIB, 3650, { partitions: 'fixed' }),
   'agent.feedback': spec('step-feedback', MIB, 365),
   'agent.control': spec('control-order', MIB, -1, {
     compacted: true,
-    singlePartition: true,
+    partitions: 'single',
     extraConfig: { 'min.compaction.lag.ms': String(7 * DAY_MS) },
   }),
-  'agent.policies': spec('policy-record', MIB, -1, { compacted: true, singlePartition: true }),
+  'agent.policies': spec('policy-record', MIB, -1, { compacted: true, partitions: 'single' }),
   'agent.deadletter': spec(null, 4 * MIB, 365),
 } as const satisfies Record<string, TopicSpec>
 export type Topic = keyof typeof topics

@@ -23,7 +23,7 @@ export interface ApplyTopicsDeps {
 
 export interface ApplyTopicsOptions {
   namespace: string
-  /** Least number of partitions of topics that may have several; those that have more keep them. @default 4 */
+  /** Least number of partitions of topics that may have several; more are kept, and agent.audit keeps what it has. @default 4 */
   partitions?: number
   /** -1 leaves it to the broker. @default -1 */
   replicationFactor?: number
@@ -71,7 +71,8 @@ async function ensureTopics(
   const existing = new Set(await admin.listTopics())
   const wanted = topicNames.map((topic) => ({
     topic: inNamespace(options.namespace, topic),
-    numPartitions: topics[topic].singlePartition ? 1 : (options.partitions ?? 4),
+    numPartitions: topics[topic].partitions === 'single' ? 1 : (options.partitions ?? 4),
+    grows: topics[topic].partitions === 'growing',
     replicationFactor: options.replicationFactor ?? -1,
     configEntries: configOf(topics[topic]),
   }))
@@ -79,7 +80,9 @@ async function ensureTopics(
   // Not kafkajs's own wait for leaders: it gives up where the broker answers before it knows the new topic itself.
   if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false })
   const partitionsOf = await untilShown(admin, new Map(wanted.map(({ topic }) => [topic, 1])))
-  const small = wanted.filter(({ topic, numPartitions }) => (partitionsOf.get(topic) ?? 0) < numPartitions)
+  const small = wanted.filter(
+    ({ topic, grows, numPartitions }) => grows && (partitionsOf.get(topic) ?? 0) < numPartitions,
+  )
   if (small.length > 0) {
     await admin.createPartitions({
       topicPartitions: small.map(({ topic, numPartitions }) => ({ topic, count: numPartitions })),
