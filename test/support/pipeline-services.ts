@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Part } from '../../cli/stack/part.ts'
 import { serviceNames, type ServiceName } from '../../cli/stack/part-record.ts'
+import { stackDir } from '../../cli/stack/paths.ts'
 import { startService } from '../../cli/stack/services.ts'
 
 export type Replicas = Record<ServiceName, number>
@@ -152,7 +154,7 @@ export async function openServices(
       const answer = await fetch(`${partOf(service, index).address}/readyz`)
       return answer.ok ? '' : answer.text()
     },
-    logOf: (service, index) => readFileSync(partOf(service, index).logFile, 'utf8'),
+    logOf: (service, index) => readFileSync(join(stackDir(dir).log, `${service}-${index}.log`), 'utf8'),
     deaths: () => deaths,
     async drainAll() {
       closing = true
