@@ -1,0 +1,171 @@
+import { describe, expect, test, vi } from 'vitest'
+import { ShuntError } from '#lib/errors'
+import type { Handle, Handled, InboundRecord, Reject } from '#lib/stream/types'
+import { createWorkItem, createWorkQueue } from '#lib/stream/work-queue'
+
+const nothing: Handled = { records: [] }
+
+function record(offset: number, key: string): InboundRecord {
+  return { topic: 't', partition: 0, offset, key: Buffer.from(key), value: null, headers: {}, timestampMs: 0 }
+}
+
+function queueOf(handle: Handle, over: { reject?: Reject; ordered?: boolean } = {}, automatic = true) {
+  const finished: number[] = []
+  const alone: string[] = []
+  // A slot that comes free starts whatever can start, as the lane's slots do.
+  const released = vi.fn<() => void>(() => automatic && startAll())
+  const queue = createWorkQueue(
+    {
+      handle,
+      reject: over.reject ?? (() => Promise.resolve(nothing)),
+      released,
+      finished: (item) => void finished.push(item.record.offset),
+      due: () => startAll(),
+      admit: () => true,
+      alone: {
+        before: (offset) => Promise.resolve(void alone.push(`before ${offset}`)),
+        ended: (offset) => void alone.push(`ended ${offset}`),
+      },
+      retried: () => {},
+      rejected: () => {},
+      nowMs: () => 0,
+      log: { warn() {}, error() {} },
+    },
+    { orderKey: over.ordered ? (at) => String(at.key) : undefined },
+  )
+  function startAll(): void {
+    while (queue.startNext(false));
+  }
+  const add = (...keys: string[]) => {
+    for (const [offset, key] of keys.entries()) queue.add(createWorkItem(record(offset, key), 1))
+  }
+  return { queue, add, startAll, finished, released, alone }
+}
+
+describe('work queue', () => {
+  test('a retryable failure is tried again until it succeeds, with growing pauses', async () => {
+    vi.useFakeTimers()
+    let tries = 0
+    const { add, startAll, finished, queue } = queueOf(() => {
+      tries += 1
+      if (tries < 5) throw new ShuntError('SHUNT_REDIS_UNAVAILABLE', 'away', { retryable: true })
+      return Promise.resolve(nothing)
+    })
+    add('a')
+    startAll()
+    await vi.advanceTimersByTimeAsync(100)
+    expect(tries).toBe(1)
+    expect(queue.counts()).toMatchObject({ running: 0, retrying: 1 })
+    expect(queue.lastError()).toBe('SHUNT_REDIS_UNAVAILABLE: away')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect([tries, finished]).toEqual([5, [0]])
+    vi.useRealTimers()
+  })
+
+  test('an error of ours that is not retryable is rejected at once, an unknown one after three tries', async () => {
+    vi.useFakeTimers()
+    const tries = new Map<string, number>()
+    const rejected: string[] = []
+    const { add, startAll, finished } = queueOf(
+      (at) => {
+        const key = String(at.key)
+        tries.set(key, (tries.get(key) ?? 0) + 1)
+        throw key === 'ours' ? new ShuntError('SHUNT_EVENT_INVALID', 'no') : new TypeError('defect')
+      },
+      { reject: (at) => Promise.resolve((rejected.push(String(at.key)), nothing)) },
+    )
+    add('ours', 'unknown')
+    startAll()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(Object.fromEntries(tries)).toEqual({ ours: 1, unknown: 3 })
+    expect(rejected).toEqual(['ours', 'unknown'])
+    expect(finished).toEqual([0, 1])
+    vi.useRealTimers()
+  })
+
+  test('a reject that throws is tried again, and the record is not handled again', async () => {
+    vi.useFakeTimers()
+    let handled = 0
+    let rejects = 0
+    const { add, startAll, finished } = queueOf(
+      () => {
+        handled += 1
+        throw new ShuntError('SHUNT_EVENT_INVALID', 'no')
+      },
+      {
+        reject: () => {
+          rejects += 1
+          return rejects < 3 ? Promise.reject(new Error('registry away')) : Promise.resolve(nothing)
+        },
+      },
+    )
+    add('a')
+    startAll()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect([handled, rejects, finished]).toEqual([1, 3, [0]])
+    vi.useRealTimers()
+  })
+
+  test('a key keeps its order while its first record is being tried again', async () => {
+    vi.useFakeTimers()
+    const order: number[] = []
+    let failed = false
+    const { add, startAll } = queueOf(
+      (at) => {
+        if (at.offset === 0 && !failed) {
+          failed = true
+          throw new ShuntError('SHUNT_REDIS_UNAVAILABLE', 'away', { retryable: true })
+        }
+        order.push(at.offset)
+        return Promise.resolve(nothing)
+      },
+      { ordered: true },
+    )
+    add('a', 'b', 'a')
+    startAll()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(order).toEqual([1, 0, 2])
+    vi.useRealTimers()
+  })
+
+  test('what is dropped or stopped is aborted, frees its slot, and is not finished', async () => {
+    const aborted: number[] = []
+    const { queue, add, startAll, finished, released } = queueOf(
+      (at, signal) =>
+        new Promise((_, fail) => {
+          signal.addEventListener('abort', () => {
+            aborted.push(at.offset)
+            fail(new Error('aborted'))
+          })
+        }),
+    )
+    add('a', 'b', 'c')
+    startAll()
+    queue.drop(new Set([1]))
+    await vi.waitFor(() => expect(released).toHaveBeenCalledTimes(1))
+    queue.stop()
+    await vi.waitFor(() => expect(released).toHaveBeenCalledTimes(3))
+    expect([aborted, finished]).toEqual([[1, 0, 2], []])
+    expect(queue.counts()).toMatchObject({ running: 0, retrying: 0, waiting: 0 })
+  })
+
+  test('one alone is marked before it is handled, and told of only when it led to nothing', async () => {
+    let fail = true
+    const { queue, add, finished, alone } = queueOf(
+      () =>
+        fail
+          ? Promise.reject(new ShuntError('SHUNT_REDIS_UNAVAILABLE', 'away', { retryable: true }))
+          : Promise.resolve(nothing),
+      {},
+      false,
+    )
+    add('a', 'b')
+    queue.startNext(true)
+    await vi.waitFor(() => expect(alone).toEqual(['before 0', 'ended 0']))
+    fail = false
+    queue.startNext(true)
+    await vi.waitFor(() => expect(finished).toContain(1))
+    expect(alone).toEqual(['before 0', 'ended 0', 'before 1'])
+    queue.stop()
+  })
+})
