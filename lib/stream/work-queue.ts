@@ -71,7 +71,8 @@ export function createWorkQueue(
   deps: WorkQueueDeps,
   options: { orderKey?: ((record: InboundRecord) => string) | undefined },
 ): WorkQueue {
-  let waiting: WorkItem[] = []
+  // Taken from the front without moving the rest; what was taken is let go of, since it may hold a megabyte.
+  let waiting: (WorkItem | undefined)[] = []
   let head = 0
   // Failed and due again, or freed by the one before them of the same key: they go first.
   const due: WorkItem[] = []
@@ -82,13 +83,14 @@ export function createWorkQueue(
   let stopped = false
   let lastError: string | null = null
 
+  const stillWaiting = () => waiting.slice(head) as WorkItem[]
   const keyOf = (item: WorkItem) => options.orderKey?.(item.record)
 
   function takeNext(): WorkItem | undefined {
     const first = due[0] ?? waiting[head]
     if (!first || !deps.admit(first.record.offset)) return undefined
     if (due.length > 0) return due.shift()
-    head += 1
+    waiting[head++] = undefined
     if (head > 1_024 && head * 2 > waiting.length) {
       waiting = waiting.slice(head)
       head = 0
@@ -216,7 +218,7 @@ export function createWorkQueue(
         forget(item)
         freeKey(item)
       }
-      waiting = waiting.slice(head).filter((item) => !gone(item))
+      waiting = stillWaiting().filter((item) => !gone(item))
       head = 0
       for (const item of due.filter(gone)) {
         due.splice(due.indexOf(item), 1)
@@ -228,7 +230,7 @@ export function createWorkQueue(
       }
     },
     clearWaiting() {
-      const cleared = [...waiting.slice(head), ...due, ...retrying.keys(), ...[...busyKeys.values()].flat()]
+      const cleared = [...stillWaiting(), ...due, ...retrying.keys(), ...[...busyKeys.values()].flat()]
       for (const item of retrying.keys()) forget(item)
       waiting = []
       head = 0

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test, vi } from 'vitest'
 import { ShuntError } from '#lib/errors'
 import type { Handle, Handled, InboundRecord, Reject } from '#lib/stream/types'
@@ -42,7 +44,27 @@ function queueOf(handle: Handle, over: { reject?: Reject; ordered?: boolean } = 
   return { queue, add, startAll, finished, released, alone }
 }
 
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
 describe('work queue', () => {
+  test('what was handled is let go of, since a record may hold a megabyte', async () => {
+    const { queue, startAll, finished } = queueOf(() => Promise.resolve(nothing))
+    const held: WeakRef<object>[] = []
+    for (let offset = 0; offset < 10; offset++) {
+      const item = createWorkItem(record(offset, 'a'), 1)
+      held.push(new WeakRef(item))
+      queue.add(item)
+    }
+    startAll()
+    await vi.waitFor(() => expect(finished).toHaveLength(10))
+    await vi.waitFor(() => {
+      collectGarbage()
+      expect(held.filter((ref) => ref.deref() !== undefined)).toEqual([])
+    })
+    expect(queue.counts().waiting).toBe(0)
+  })
+
   test('a retryable failure is tried again until it succeeds, with growing pauses', async () => {
     vi.useFakeTimers()
     let tries = 0
