@@ -50,12 +50,13 @@ const collectGarbage = runInNewContext('gc') as () => void
 describe('work queue', () => {
   test('what was handled is let go of, since a record may hold a megabyte', async () => {
     const { queue, startAll, finished } = queueOf(() => Promise.resolve(nothing))
-    const held: WeakRef<object>[] = []
-    for (let offset = 0; offset < 10; offset++) {
+    // A function of its own: the frame of this one would hold the last item.
+    const addOne = (offset: number) => {
       const item = createWorkItem(record(offset, 'a'), 1)
-      held.push(new WeakRef(item))
       queue.add(item)
+      return new WeakRef(item)
     }
+    const held = Array.from({ length: 10 }, (_, offset) => addOne(offset))
     startAll()
     await vi.waitFor(() => expect(finished).toHaveLength(10))
     await vi.waitFor(() => {
