@@ -3,12 +3,8 @@ import { CompressionTypes } from 'kafkajs'
 import { afterEach, describe, expect, inject, test } from 'vitest'
 import { ShuntError } from '#lib/errors'
 import { deadLetterHeaders, deadLetters } from '#lib/stream/dead-letter'
-import { producerConfig, transactionalIdOf } from '#lib/stream/kafka'
-import { stageGroups } from '#lib/stream/stage-groups'
-import { commitTransaction } from '#lib/stream/transaction'
 import type { Handle, InboundRecord, Reject } from '#lib/stream/types'
 import { createStreamRig, type StreamRig } from '../support/stream-rig.ts'
-import { waitUntil } from '../support/wait-until.ts'
 
 const stack = inject('stack')
 let rig: StreamRig
@@ -214,101 +210,3 @@ test('I7: a record that kills its process ends in the dead letters, and everythi
   // Two unclean ends until the lane is suspect, and three with the record alone.
   expect(worker.deaths).toBeLessThanOrEqual(6)
 })
-
-describe('offsets', () => {
-  test('without applied topics lanes wait, name the command, and open once it was run', async () => {
-    rig = createStreamRig(stack)
-    const admin = rig.kafka('admin').admin()
-    await admin.connect()
-    const names = (
-      ['agent.steps', 'agent.steps.batch', 'agent.steps.reroute', 'agent.steps.reroute.batch'] as const
-    ).map((topic) => rig.topic(topic))
-    const all = [...names, rig.topic('agent.control')]
-    await admin.createTopics({ topics: all.map((topic) => ({ topic, numPartitions: 1 })), waitForLeaders: true })
-    await admin.disconnect()
-    const { stage } = rig.startStage('classifier', { handle: echo })
-    await waitUntil(
-      () => stage.status().lanes.filter((lane) => lane.state === 'blocked').length === 4,
-      'lanes to say why',
-    )
-    expect(stage.status().lanes[0]).toMatchObject({
-      code: 'SHUNT_TOPICS_NOT_APPLIED',
-      message: expect.stringContaining('shunt topics apply'),
-    })
-    expect(stage.status().ready).toBe(false)
-    await rig.apply(1)
-    await waitUntil(() => stage.status().ready, 'the lanes to open')
-  })
-
-  test('a lane that lost its offset refuses to start over, the others go on, and it opens once recovered', async () => {
-    rig = createStreamRig(stack)
-    await rig.apply(2)
-    const reader = await rig.read('agent.results')
-    const first = rig.startStage('classifier', { handle: echo })
-    await rig.publish(
-      'agent.steps',
-      Array.from({ length: 50 }, (_, index) => ({ key: `k${index}`, value: 'x' })),
-    )
-    await rig.allDone('classifier')
-    await first.stop()
-    await loseOffset(rig, rig.topic('agent.steps'), 0)
-    expect((await rig.apply(2)).lost).toEqual([`${rig.namespace}.classifier/${rig.topic('agent.steps')}/0`])
-
-    const { stage } = rig.startStage('classifier', { handle: echo })
-    const lane = () => stage.status().lanes.find((at) => at.topic === rig.topic('agent.steps') && at.partition === 0)
-    await waitUntil(() => lane()?.state === 'blocked', 'the lane to refuse')
-    expect(lane()).toMatchObject({
-      code: 'SHUNT_OFFSETS_LOST',
-      message: expect.stringContaining('shunt lanes recover'),
-    })
-    await rig.publish(
-      'agent.steps',
-      Array.from({ length: 50 }, (_, index) => ({ key: `l${index}`, value: 'x' })),
-    )
-    await waitUntil(
-      () => stage.status().lanes.every((at) => at === lane() || at.state !== 'opening'),
-      'the other lanes to open',
-    )
-    await reader.caughtUp()
-    expect(reader.records(rig.topic('agent.results')).filter((record) => record.key.startsWith('k'))).toHaveLength(50)
-  })
-
-  test('partitions that were added are read once topics are applied, from their beginning', async () => {
-    rig = createStreamRig(stack)
-    await rig.apply(2)
-    const { stage } = rig.startStage('classifier', { handle: echo })
-    await waitUntil(() => stage.status().ready && stage.status().lanes.length === 8, 'lanes of 2 partitions a topic')
-    expect((await rig.apply(3)).started).toHaveLength(4 + 2 + 2)
-    const reader = await rig.read('agent.results')
-    await rig.publish(
-      'agent.steps',
-      Array.from({ length: 60 }, (_, index) => ({ key: `k${index}`, value: 'x' })),
-    )
-    await waitUntil(() => stage.status().ready && stage.status().lanes.length === 12, 'lanes of 3 partitions a topic')
-    await rig.allDone('classifier')
-    await reader.caughtUp()
-    expect(new Set(reader.records(rig.topic('agent.results')).map((record) => record.key)).size).toBe(60)
-    expect(reader.records(rig.topic('agent.results'))).toHaveLength(60)
-  })
-})
-
-/** Takes a lane's offset away, as offsets.retention.minutes does: the group goes, and the other lanes get theirs back. */
-async function loseOffset(from: StreamRig, topic: string, partition: number): Promise<void> {
-  const group = `${from.namespace}.classifier`
-  const admin = from.kafka('admin').admin()
-  await admin.connect()
-  const topics = stageGroups.classifier.map((name) => from.topic(name))
-  const offsets = await admin.fetchOffsets({ groupId: group, topics })
-  await admin.deleteGroups([group])
-  await admin.disconnect()
-  for (const lanes of offsets)
-    for (const lane of lanes.partitions) {
-      if (lanes.topic === topic && lane.partition === partition) continue
-      const transactionalId = transactionalIdOf(group, lanes.topic, lane.partition)
-      const producer = from.kafka('restore').producer(producerConfig(transactionalId))
-      await producer.connect()
-      const at = { group, topic: lanes.topic, partition: lane.partition }
-      await commitTransaction(producer, [], { ...at, offset: Number(lane.offset), metadata: lane.metadata ?? '' })
-      await producer.disconnect()
-    }
-}
