@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { Kafka, logLevel, type Consumer } from 'kafkajs'
+import { Kafka, KafkaJSProtocolError, logLevel, type Consumer } from 'kafkajs'
 import { waitUntil } from './wait-until.ts'
 
 /** A record as a committed reader sees it. */
@@ -102,9 +102,20 @@ export async function startTopicReader(options: {
     count: (topic) => found.get(topic)?.size ?? 0,
     async caughtUp() {
       const ends = new Map<string, number>()
-      for (const topic of options.topics)
-        for (const { partition, high } of await admin.fetchTopicOffsets(topic))
-          ends.set(`${topic}/${partition}`, Number(high))
+      // A broker that has just come back may not lead its partitions yet, and kafkajs's admin does not ask again.
+      const readEnds = async (): Promise<boolean> => {
+        try {
+          for (const topic of options.topics)
+            for (const { partition, high } of await admin.fetchTopicOffsets(topic))
+              ends.set(`${topic}/${partition}`, Number(high))
+          return true
+        } catch (error) {
+          if (!(error instanceof KafkaJSProtocolError) || !error.retriable) throw error
+          await admin.fetchTopicMetadata({ topics: [...options.topics] })
+          return false
+        }
+      }
+      await waitUntil(readEnds, 'the ends of the topics')
       const behind = () => [...ends].filter(([place, end]) => (positions.get(place) ?? 0) < end)
       await waitUntil(
         () => behind().length === 0,
