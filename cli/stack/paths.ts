@@ -8,7 +8,7 @@ export const shuntDir = process.env['SHUNT_DIR'] ?? join(repositoryDir, '.shunt'
 
 /** What was downloaded: never changed after the rename that put it there. */
 export const partsDir = join(shuntDir, 'parts')
-export const kafkaHome = join(partsDir, 'kafka-4.3.1')
+export const kafkaHome = join(partsDir, 'kafka-4.2.1')
 export const registryHome = join(partsDir, 'apicurio-registry-2.6.13.Final')
 export const modelPath = join(partsDir, 'gemma-3-270m-q4_k_m.gguf')
 

@@ -70,7 +70,7 @@ describe('docker-compose.yml', () => {
   })
 
   test('pins the releases that the local stack runs', () => {
-    expect(services['kafka']?.image).toBe('apache/kafka:4.3.1')
+    expect(services['kafka']?.image).toBe('apache/kafka:4.2.1')
     expect(services['registry']?.image).toMatch(/^apicurio\/apicurio-registry-\w+:2\.6\.13\.Final$/)
     expect(services['redis']?.image).toBe('redis:7')
   })

@@ -64,15 +64,10 @@ async function underLoad(prefix: string, disturb: () => Promise<void>): Promise<
   await pipeline.expectAudit()
 }
 
-// Known defect (README): after a kill -9 of the broker a lane may commit some results a second time. Seen in about one of
-// three runs, so it is no gate for other changes; SHUNT_KNOWN_DEFECTS=1 runs it, and it comes back with the fix.
-test.runIf(process.env['SHUNT_KNOWN_DEFECTS'] === '1')(
-  'I1: a broker that is killed and comes back leaves one result a step',
-  async () => {
-    await underLoad('broker', () => outage('kafka', 3_000))
-    expect(pipeline.deaths()).toBe(0)
-  },
-)
+test('I1: a broker that is killed and comes back leaves one result a step', async () => {
+  await underLoad('broker', () => outage('kafka', 3_000))
+  expect(pipeline.deaths()).toBe(0)
+})
 
 test('I1: a Redis that is killed and comes back leaves one result a step', async () => {
   await underLoad('redis', () => outage('redis', 3_000))
