@@ -32,10 +32,10 @@ export async function commitTransaction(
 ): Promise<void> {
   const batches = [...chunkRecords(records)]
   const transaction = await producer.transaction()
-  for (const batch of batches) await transaction.sendBatch(batch)
   const partitions = [{ partition: commit.partition, offset: String(commit.offset), metadata: commit.metadata }]
   const offsets = { consumerGroupId: commit.group, topics: [{ topic: commit.topic, partitions }] }
-  // Without a send before it, adding offsets collides with the end of the transaction before, and kafkajs does not retry.
+  // Before the records, since from the first of them on the transaction holds back every reader of committed records.
+  // Adding offsets then collides with the end of the transaction before, and kafkajs does not retry that.
   for (let tries = 1; ; tries++) {
     try {
       await transaction.sendOffsets(offsets)
@@ -45,6 +45,7 @@ export async function commitTransaction(
       await sleep(5)
     }
   }
+  for (const batch of batches) await transaction.sendBatch(batch)
   await transaction.commit()
 }
 

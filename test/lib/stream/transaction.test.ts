@@ -65,8 +65,10 @@ describe('chunks of a transaction', () => {
     }
     const producer = { transaction: () => Promise.resolve(transaction) }
     const commit = { group: 'g', topic: 't', partition: 0, offset: 5, metadata: 'm' }
-    await commitTransaction(producer as never, [], commit)
-    expect(calls).toEqual(['offsets', 'offsets', 'offsets', 'commit'])
+    const record = { topic: 'out', key: 'k', value: Buffer.from('v') }
+    await commitTransaction(producer as never, [record], commit)
+    // Records last: from the first of them on, readers of committed records wait.
+    expect(calls).toEqual(['offsets', 'offsets', 'offsets', 'send', 'commit'])
   })
 
   test('any other refusal ends it without a commit', async () => {
