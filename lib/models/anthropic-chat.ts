@@ -2,8 +2,8 @@ import Anthropic from '@anthropic-ai/sdk'
 import { fromAnthropicMessage } from './anthropic-answer.ts'
 import { toAnthropicRequest } from './anthropic-request.ts'
 import type { ChatModel } from './chat-model.ts'
+import { createHttpFetch } from './http-fetch.ts'
 import { toModelCallError } from './model-call-error.ts'
-import { timeLimit } from './time-limit.ts'
 
 export interface AnthropicChatOptions {
   apiKey: string
@@ -12,6 +12,9 @@ export interface AnthropicChatOptions {
   /** Time for one call, ms. @default 10 minutes */
   callTimeoutMs?: number
 }
+
+// One for all clients: those of a changed policy keep the connections.
+const httpFetch = createHttpFetch()
 
 /** Anthropic's Messages API behind OpenAI's request and answer. */
 export function createAnthropicChat(options: AnthropicChatOptions): ChatModel {
@@ -22,19 +25,19 @@ export function createAnthropicChat(options: AnthropicChatOptions): ChatModel {
     authToken: null,
     baseURL: options.baseUrl ?? 'https://api.anthropic.com',
     maxRetries: 0,
+    fetch: httpFetch,
     timeout: callTimeoutMs,
     // ANTHROPIC_LOG=debug would print prompts.
     logLevel: 'off',
   })
   return {
     complete: async (request, call) => {
-      using limit = timeLimit(callTimeoutMs, call.signal)
       const body = toAnthropicRequest(request, call)
       try {
-        const message = await client.messages.create(body, { signal: limit.signal })
+        const message = await client.messages.create(body, { signal: call.signal })
         return fromAnthropicMessage(message, Date.now())
       } catch (error) {
-        throw toModelCallError(error, call.signal, limit.signal)
+        throw toModelCallError(error, call.signal)
       }
     },
   }

@@ -69,22 +69,23 @@ interface SdkError {
 }
 
 /**
- * What an SDK threw, as a ModelCallError. `deadline` is the caller's signal, `callLimit` the one that also ends with the time for one call.
+ * What an SDK threw, as a ModelCallError. `deadline` is the caller's signal; the time for one call is the SDK's to keep.
  * Providers' messages are read for what they say of the context's length, and never passed on: some quote the prompt.
  */
-export function toModelCallError(error: unknown, deadline: AbortSignal, callLimit: AbortSignal): ModelCallError {
+export function toModelCallError(error: unknown, deadline: AbortSignal): ModelCallError {
   if (error instanceof ModelCallError) return error
   if (deadline.aborted)
     return isTimeout(deadline.reason)
       ? new ModelCallError('deadline', "no answer by the step's deadline")
       : new ModelCallError('cancelled', 'the caller cancelled the call')
-  if (callLimit.aborted) return new ModelCallError('timeout', 'no answer within the time for one call')
+  if (error instanceof Error && error.constructor.name === 'APIConnectionTimeoutError')
+    return new ModelCallError('timeout', 'no answer within the time for one call')
   const status = statusOf(error)
   if (status !== undefined) return fromStatus(status, error as SdkError)
   const codes = errorCodes(error)
   const code = codes.find((each) => notSentCodes.has(each))
   if (code !== undefined) return new ModelCallError('unreachable', `no connection (${code})`)
-  if (codes.some((each) => slowCodes.has(each))) return new ModelCallError('timeout', `no answer (${codes[0]})`)
+  if (codes.includes('UND_ERR_RES_EXCEEDED_MAX_SIZE')) return new ModelCallError('malformed', 'the body has no end')
   if (error instanceof SyntaxError) return new ModelCallError('malformed', 'the body is not JSON')
   return new ModelCallError('cut_off', `the connection broke (${codes[0] ?? 'no code'})`)
 }
@@ -101,7 +102,6 @@ const notSentCodes = new Set([
   'SELF_SIGNED_CERT_IN_CHAIN',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ])
-const slowCodes = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT'])
 
 function fromStatus(status: number, error: SdkError): ModelCallError {
   const retryAfterMs = readRetryAfter(error.headers)

@@ -2,8 +2,8 @@ import OpenAI from 'openai'
 import type { ChatCompletion, ChatCompletionCreateParamsNonStreaming } from 'openai/resources/chat'
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { ChatAnswer, ChatCall, ChatModel } from './chat-model.ts'
+import { createHttpFetch } from './http-fetch.ts'
 import { ModelCallError, toModelCallError } from './model-call-error.ts'
-import { timeLimit } from './time-limit.ts'
 
 export interface OpenAiChatOptions {
   /** Up to and including /v1. */
@@ -11,7 +11,7 @@ export interface OpenAiChatOptions {
   /** Absent for a backend that asks for none. */
   apiKey?: string | undefined
   /**
-   * Time for one call, ms. Node's fetch gives up on its own after five minutes without a header.
+   * Time for one call, ms.
    * @default 10 minutes
    */
   callTimeoutMs?: number
@@ -21,6 +21,9 @@ export interface OpenAiChatOptions {
    */
   tokenField?: 'max_tokens' | 'max_completion_tokens'
 }
+
+// One for all clients: those of a changed policy keep the connections.
+const httpFetch = createHttpFetch()
 
 /** Any server that speaks OpenAI's chat completions: OpenAI, vLLM, SGLang, llama.cpp, Ollama, the embedded one. */
 export function createOpenAiChat(options: OpenAiChatOptions): ChatModel {
@@ -34,20 +37,20 @@ export function createOpenAiChat(options: OpenAiChatOptions): ChatModel {
     project: null,
     adminAPIKey: null,
     maxRetries: 0,
+    fetch: httpFetch,
     timeout: callTimeoutMs,
     // OPENAI_LOG=debug would print prompts.
     logLevel: 'off',
   })
   return {
     complete: async (request, call) => {
-      using limit = timeLimit(callTimeoutMs, call.signal)
       try {
         const completion = await client.chat.completions.create(buildBody(request, call, tokenField), {
-          signal: limit.signal,
+          signal: call.signal,
         })
         return readAnswer(completion)
       } catch (error) {
-        throw toModelCallError(error, call.signal, limit.signal)
+        throw toModelCallError(error, call.signal)
       }
     },
   }
