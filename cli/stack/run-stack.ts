@@ -7,8 +7,8 @@ import { clearNamespace } from './clear-namespace.ts'
 import { startGuardian } from './guardian.ts'
 import { stackEnvironment } from './local-stack.ts'
 import type { Part } from './part.ts'
-import { serviceNames } from './part-record.ts'
-import type { Env } from './parts-needed.ts'
+import { infrastructureNames, serviceNames, type InfrastructureName } from './part-record.ts'
+import { runsLocally, type Env } from './parts-needed.ts'
 import { shuntDir, stackDir } from './paths.ts'
 import { prepareStack } from './prepare.ts'
 import { createRunDirectory, removeRunDirectory } from './run-directory.ts'
@@ -33,6 +33,12 @@ export interface RunStack extends AsyncDisposable {
 }
 
 const INTERRUPTED_GRACE_MS = 2_000
+const spoken = {
+  kafka: 'Kafka',
+  registry: 'the schema registry',
+  redis: 'Redis',
+  inference: 'the open model',
+} as const satisfies Record<InfrastructureName, string>
 
 /** Throws SHUNT_SETUP_FAILED and ends what it had started. */
 export async function openRunStack(options: RunStackOptions): Promise<RunStack> {
@@ -54,12 +60,10 @@ export async function openRunStack(options: RunStackOptions): Promise<RunStack> 
   await using undo = new AsyncDisposableStack()
   undo.defer(() => removeKeepingLogs(dir))
   try {
-    say('starting Kafka, the schema registry, Redis and the open model …')
-    const infrastructure = await startInfrastructure({
-      dir,
-      env: { ...stackEnvironment(shuntDir), ...env },
-      signal: starting,
-    })
+    const found = { ...stackEnvironment(shuntDir), ...env }
+    const missing = infrastructureNames.filter((name) => runsLocally(name, found))
+    if (missing.length > 0) say(`starting ${missing.map((name) => spoken[name]).join(', ')} …`)
+    const infrastructure = await startInfrastructure({ dir, env: found, signal: starting })
     undo.defer(() => infrastructure.stop(graceMs()))
     for (const part of infrastructure.parts) void watch(part)
     undo.defer(() => clearShared(infrastructure, namespace, log))
