@@ -8,58 +8,32 @@ import { classifierThroughput } from './classifier-throughput.ts'
 import { awaitLatency, idleLatency } from './latency.ts'
 import { manySteps, memoryOfLargeSteps, memoryOfManySteps } from './memory.ts'
 import { poolThroughput } from './pool-throughput.ts'
+import { sampleRun } from './sample-run.ts'
 import { slowMarker, slowStep } from './slow-step.ts'
 import { stalledCommit } from './stalled-commit.ts'
 
-interface Part {
-  /** The simulated one of the pool. */
-  backend: BackendOptions
-  measure: (stack: BenchStack, backend: SimulatedBackend) => Promise<Figure[]>
-}
+type Measure = (infrastructure: Infrastructure, dir: string) => Promise<Figure[]>
 
 const partitions = 4
 const poolLoad = { latencyMs: 200, slots: 256 }
 
-const parts: Record<string, Part> = {
-  classifier: {
-    backend: { latencyMs: 0, slots: 256 },
-    measure: (stack) => classifierThroughput(stack, partitions),
-  },
-  idle: {
-    backend: { latencyMs: 0, slots: 256 },
-    measure: async (stack) => {
-      await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
-      return idleLatency(stack)
-    },
-  },
-  awaits: {
-    backend: { latencyMs: 200, slots: 64 },
-    measure: async (stack) => {
-      await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
-      return awaitLatency(stack)
-    },
-  },
-  pool: {
-    backend: poolLoad,
-    measure: (stack, backend) => poolThroughput(stack, backend, { ...poolLoad, partitions }),
-  },
-  'slow-step': {
-    backend: { ...poolLoad, slow: { marker: slowMarker, ms: 10_000 } },
-    measure: slowStep,
-  },
-  memory: {
-    // Long enough for all of them to be under way together.
-    backend: { latencyMs: 20_000, slots: manySteps },
-    measure: memoryOfManySteps,
-  },
-  'memory-large': {
-    backend: { latencyMs: 200, slots: 32 },
-    measure: memoryOfLargeSteps,
-  },
-  'stalled-commit': {
-    backend: { latencyMs: 50, slots: 256 },
-    measure: stalledCommit,
-  },
+const parts: Record<string, Measure> = {
+  start: sampleRun,
+  classifier: withBackend({ latencyMs: 0, slots: 256 }, (stack) => classifierThroughput(stack, partitions)),
+  idle: withBackend({ latencyMs: 0, slots: 256 }, async (stack) => {
+    await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
+    return idleLatency(stack)
+  }),
+  awaits: withBackend({ latencyMs: 200, slots: 64 }, async (stack) => {
+    await Promise.all([stack.startService('classifier'), stack.startService('oss-pool')])
+    return awaitLatency(stack)
+  }),
+  pool: withBackend(poolLoad, (stack, backend) => poolThroughput(stack, backend, { ...poolLoad, partitions })),
+  'slow-step': withBackend({ ...poolLoad, slow: { marker: slowMarker, ms: 10_000 } }, slowStep),
+  // Long enough for all of them to be under way together.
+  memory: withBackend({ latencyMs: 20_000, slots: manySteps }, memoryOfManySteps),
+  'memory-large': withBackend({ latencyMs: 200, slots: 32 }, memoryOfLargeSteps),
+  'stalled-commit': withBackend({ latencyMs: 50, slots: 256 }, (stack) => stalledCommit(stack, partitions)),
 }
 
 /** The figures of the spine. Each part has a namespace and services of its own, on one Kafka, registry and Redis. */
@@ -71,10 +45,10 @@ export async function benchSpine(options: { only?: string[] | undefined }): Prom
   const infrastructure = await startInfrastructure({ dir, env: process.env, names: ['kafka', 'registry', 'redis'] })
   const figures: Figure[] = []
   try {
-    for (const [name, part] of Object.entries(parts)) {
+    for (const [name, measure] of Object.entries(parts)) {
       if (options.only && !options.only.includes(name)) continue
       console.log(`\n${name}`)
-      for (const figure of await runPart(part, infrastructure, dir)) {
+      for (const figure of await measure(infrastructure, dir)) {
         printFigure(figure)
         figures.push(figure)
       }
@@ -86,22 +60,17 @@ export async function benchSpine(options: { only?: string[] | undefined }): Prom
   return figures
 }
 
-async function runPart(part: Part, infrastructure: Infrastructure, dir: string): Promise<Figure[]> {
-  const backend = await startBackend(part.backend)
-  try {
-    const stack = await startBenchStack({
-      infrastructure,
-      dir,
-      partitions,
-      ossUrl: backend.url,
-      maxInFlight: part.backend.slots,
-    })
-    try {
-      return await part.measure(stack, backend)
-    } finally {
-      await stack.stop()
-    }
-  } finally {
-    await backend.stop()
+/** In a namespace of its own, with a simulated backend for the pool. */
+function withBackend(
+  options: BackendOptions,
+  measure: (stack: BenchStack, backend: SimulatedBackend) => Promise<Figure[]>,
+): Measure {
+  return async (infrastructure, dir) => {
+    await using ended = new AsyncDisposableStack()
+    const backend = ended.adopt(await startBackend(options), (started) => started.stop())
+    const { url: ossUrl } = backend
+    const stack = await startBenchStack({ infrastructure, dir, partitions, ossUrl, maxInFlight: options.slots })
+    ended.defer(() => stack.stop())
+    return await measure(stack, backend)
   }
 }
