@@ -44,7 +44,7 @@ export function startKafka(options: LocalPartOptions): Promise<KafkaPart> {
     const part = await startPart({
       name: 'kafka',
       command: java,
-      args: ['-Xmx512m', ...LOGGING, ...classPath, 'kafka.Kafka', properties],
+      args: [...HEAP, ...LOGGING, ...classPath, 'kafka.Kafka', properties],
       cwd: home,
       env: process.env,
       address: `127.0.0.1:${port}`,
@@ -57,6 +57,9 @@ export function startKafka(options: LocalPartOptions): Promise<KafkaPart> {
     return { ...part, brokers }
   })
 }
+
+/** Almost nothing of a broker outlives a request: with half the heap for the young it pauses seldom, and not for 50 ms. */
+const HEAP = ['-Xms512m', '-Xmx512m', '-Xmn256m', '-XX:+UseSerialGC']
 
 const LOGGING = [
   '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
