@@ -2,6 +2,7 @@ import type { AgentStep } from '#lib/events/types.generated'
 import { validateStep } from '#lib/events/validate-step'
 import type { LoadedPolicy } from '#lib/policy/load'
 import { decide, engineVersion } from './decide.ts'
+import { explainToolAmbiguity } from './explain-tools.ts'
 import { readStep } from './facts.ts'
 
 /** A decision as a line of JSON. */
@@ -36,7 +37,15 @@ export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: numb
     pSuccessPpm: facts.pSuccessPpm,
     thresholdPpm,
     ...bounds,
-    ...(explain && { terms, score: score.parts, removed, features, stripped, facts }),
+    ...(explain && {
+      terms,
+      score: score.parts,
+      ambiguity: explainToolAmbiguity(request),
+      removed,
+      features,
+      stripped,
+      facts,
+    }),
     engineVersion,
     policyHash: loaded.hash,
   }
