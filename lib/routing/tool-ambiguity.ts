@@ -2,8 +2,8 @@ import type { ChatRequest } from '#lib/events/chat-request'
 import { findMissing } from './missing-arguments.ts'
 import { readEvidence } from './request-evidence.ts'
 import { coverage, fitAll, readQuery } from './tool-fit.ts'
-import { likeness } from './tool-likeness.ts'
-import { profileTool } from './tool-profile.ts'
+import { likeness, serverPrefix } from './tool-likeness.ts'
+import { profileOf } from './profile-cache.ts'
 
 const FULL_PPM = 1_000_000
 
@@ -68,19 +68,20 @@ export function readTools(request: ToolRequest): ToolReading | undefined {
   const tools = (request.tools ?? []).filter((tool) => named === null || tool.function.name === named)
   if (tools.length === 0 || choice === 'none') return undefined
 
-  const profiles = tools.map(profileTool)
+  const profiles = tools.map(profileOf)
   const query = readQuery(messages)
   const fits = fitAll(profiles, query)
   const order = profiles.map((_, index) => index).toSorted((a, b) => fits[b]! - fits[a]! || a - b)
   const best = profiles[order[0]!]!
   const bestFit = fits[order[0]!]!
 
+  const server = serverPrefix(profiles)
   let rivals = 0
   let twins = 0
   const contenders: { name: string; contest: number; likeness: number }[] = []
   for (const index of order.slice(1)) {
     const profile = profiles[index]!
-    const alike = likeness(best, profile)
+    const alike = likeness(best, profile, server)
     const contest = contestOf(bestFit === 0 ? 1 : fits[index]! / bestFit, alike)
     rivals += contest
     twins = Math.max(twins, alike)

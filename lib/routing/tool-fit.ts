@@ -1,8 +1,9 @@
 import type { ChatMessage } from '#lib/events/chat-request'
-import { actionsOf, writingActions } from './actions.ts'
+import { writingActions } from './actions.ts'
+import { lexemeOf } from './lexicon.ts'
 import { textsOf } from './message-text.ts'
 import type { ToolProfile } from './tool-profile.ts'
-import { eachWord, isStopWord, root, termOf } from './words.ts'
+import { eachWord, root } from './words.ts'
 
 /** What a request asks for, in the terms in which tools are described. */
 export interface Query {
@@ -20,11 +21,11 @@ export function readQuery(messages: readonly ChatMessage[]): Query {
   const roots = new Set<string>()
   let actions = 0
   const visit = (word: string) => {
-    const term = termOf(word)
-    actions |= actionsOf(term)
-    if (isStopWord(word)) return
-    words.add(term)
-    roots.add(root(term))
+    const lexeme = lexemeOf(word)
+    actions |= lexeme.actions
+    if (lexeme.isStopWord) return
+    words.add(lexeme.term)
+    roots.add(lexeme.root)
   }
   for (let i = messages.length - 1; i >= 0 && words.size < fewWords; i--) {
     const message = messages[i]!

@@ -1,20 +1,11 @@
 import type { ChatTool } from '#lib/events/chat-request'
-import { actionsOf } from './actions.ts'
-import { eachWord, isStopWord, root, termOf } from './words.ts'
+import { lexemeOf } from './lexicon.ts'
+import { eachWord } from './words.ts'
 
 /** Weight of a word by where it stands: a name says most about what a tool is for. */
 const weights = { name: 3, parameter: 1.5, description: 1 } as const
 
-/** Words that tools of any trade use: they tell little. */
-const commonWords = new Set(
-  (
-    'calculate compute find retrieve fetch search list show return provide specify specific specified base current ' +
-    'information data detail value number amount type name unit identifier parameter option optional default function tool api ' +
-    'object string integer float boolean array format result input output following certain particular different various user set'
-  )
-    .split(' ')
-    .map(termOf),
-)
+/** Part of its weight that a word has which tools of any trade use. */
 const commonPart = 0.4
 
 /** An argument that a call must carry. A yes or no is none: it can be read from any request. */
@@ -35,6 +26,8 @@ export interface ToolProfile {
   /** What the terms begin with, to the highest of their weights. */
   roots: ReadonlyMap<string, number>
   rootsLength: number
+  /** What the name begins with, where that is no verb: perhaps its server, as `slack`. */
+  prefix: string | undefined
   /** Verb families (actions.ts) of the first verb in the name, or else in the description; 0 for none. */
   actions: number
   required: readonly RequiredArgument[]
@@ -45,14 +38,22 @@ type Schema = Record<string, unknown>
 export function profileTool(tool: ChatTool): ToolProfile {
   const { name, description, parameters } = tool.function
   const words = new Map<string, number>()
+  const roots = new Map<string, number>()
   let actions = 0
+  let prefix: string | undefined
   let weight: number = weights.name
   const visit = (word: string) => {
-    const term = termOf(word)
-    actions ||= actionsOf(term)
-    if (isStopWord(word)) return
-    const weighed = commonWords.has(term) ? weight * commonPart : weight
-    if ((words.get(term) ?? 0) < weighed) words.set(term, weighed)
+    const lexeme = lexemeOf(word)
+    actions ||= lexeme.actions
+    if (lexeme.isStopWord) return
+    const { term, root } = lexeme
+    if (words.size === 0 && actions === 0) prefix = root
+    const before = words.get(term)
+    if (before !== undefined && before >= weight) return
+    const weighed = lexeme.isCommon ? weight * commonPart : weight
+    if (before !== undefined && before >= weighed) return
+    words.set(term, weighed)
+    if ((roots.get(root) ?? 0) < weighed) roots.set(root, weighed)
   }
   eachWord(name, visit)
   weight = weights.description
@@ -70,12 +71,7 @@ export function profileTool(tool: ChatTool): ToolProfile {
     if (schema && requiredNames.includes(key)) addRequired(key, schema, required)
   }
 
-  const roots = new Map<string, number>()
-  for (const [term, weight] of words) {
-    const short = root(term)
-    if ((roots.get(short) ?? 0) < weight) roots.set(short, weight)
-  }
-  return { name, words, length: euclidean(words), roots, rootsLength: euclidean(roots), actions, required }
+  return { name, words, length: euclidean(words), roots, rootsLength: euclidean(roots), prefix, actions, required }
 }
 
 function euclidean(weights: ReadonlyMap<string, number>): number {

@@ -13,10 +13,14 @@ const UPPER = 2
 const BEYOND = 3
 const IDEOGRAPH = 4
 
+const classes = new Uint8Array(128)
+for (let code = 65; code <= 90; code++) {
+  classes[code] = UPPER
+  classes[code + 32] = LOWER
+}
+
 function classOf(code: number): number {
-  if (code >= 97 && code <= 122) return LOWER
-  if (code >= 65 && code <= 90) return UPPER
-  if (code < 0x80) return 0
+  if (code < 128) return classes[code]!
   return code >= 0x2e80 && code < 0xd800 ? IDEOGRAPH : BEYOND
 }
 

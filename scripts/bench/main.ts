@@ -1,8 +1,9 @@
 import { parseArgs } from 'node:util'
 import { benchSpine } from './spine/main.ts'
 import { reached, writeFigures } from './figures.ts'
+import { benchTools } from './tool-ambiguity.ts'
 
-const benches = { spine: benchSpine }
+const benches = { spine: benchSpine, tools: benchTools }
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--json OUT]`
 
 const { positionals, values } = parseArgs({

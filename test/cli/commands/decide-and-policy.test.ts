@@ -88,7 +88,8 @@ test('decide names bad lines by number, decides the others, and fails', async ()
 test('decide --explain gives all that the decision was made from, and no text of the request', async () => {
   const { out } = await shunt(['decide', '-', '--explain', '--policy', samplePolicy], step('s'))
   const decision = JSON.parse(out) as Record<string, unknown>
-  for (const key of ['terms', 'score', 'removed', 'features', 'facts']) expect(decision).toHaveProperty(key)
+  for (const key of ['terms', 'score', 'ambiguity', 'removed', 'features', 'facts'])
+    expect(decision).toHaveProperty(key)
   expect(out).not.toContain('parcel')
 })
 

@@ -1,7 +1,9 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ChatRequest, ChatTool } from '#lib/events/chat-request'
-import { readToolAmbiguity } from '#lib/routing/tool-ambiguity'
-import { stem } from '#lib/routing/words'
+import { explainToolAmbiguity } from '#lib/routing/explain-tools'
+import { rankTools, readToolAmbiguity } from '#lib/routing/tool-ambiguity'
+import { eachWord, stem } from '#lib/routing/words'
 
 function tool(name: string, description: string, ...required: string[]): ChatTool {
   const properties = Object.fromEntries(required.map((key) => [key, { type: 'string' }]))
@@ -136,6 +138,103 @@ describe('readToolAmbiguity', () => {
     expect(of('The weather, please', bare)).toMatchObject({ ppm: 0 })
   })
 
+  test('twins under other names compete, each alone, and more of them more', () => {
+    const right = tool('get_weather', 'Current weather of a city', 'city')
+    const renamed = [
+      tool('mcp__meteo__fetch_weather_v2', 'Fetches the current weather for a given city', 'city_name'),
+      tool('weatherLookup', 'Weather of a city. Deprecated, kept for older clients.', 'city'),
+      tool('current_weather', 'current city weather', 'input_city', 'units'),
+    ]
+    const others = distinctTools.slice(1)
+    const plain = of('Is it going to rain on the weather front in Basel?', [right, ...others])
+    expect(plain.contestPpm).toBeLessThan(100_000)
+    for (const twin of renamed) {
+      const confusable = of('Is it going to rain on the weather front in Basel?', [right, twin, ...others.slice(1)])
+      expect(confusable.contestPpm).toBeGreaterThan(3 * plain.contestPpm)
+      expect(confusable.contestPpm).toBeGreaterThan(200_000)
+    }
+    expect(of('Is it going to rain on the weather front in Basel?', [right, ...renamed]).ppm).toBeGreaterThan(500_000)
+  })
+
+  test.each([
+    ['Remove the folder of last year', 'delete_entry'],
+    ['Make a folder for next year', 'create_entry'],
+    ['Which folders are there? Show all of them', 'list_entries'],
+    ['Rename the folder', 'update_entry'],
+  ])('%j: the verb tells which of the tools for one object is meant', (request, right) => {
+    const tools = ['create_entry', 'list_entries', 'update_entry', 'delete_entry'].map((name) =>
+      tool(name, `${name.split('_')[0]!} a directory entry`),
+    )
+    expect(rankTools({ messages: [{ role: 'user', content: request }], tools })[0]).toBe(right)
+  })
+
+  test('short forms and words of one family match: repo, calc, capacitor', () => {
+    const tools = [
+      tool('calc_capacitance', 'Capacitance of two plates'),
+      tool('fork_repository', 'Copy a repository'),
+      tool('get_weather', 'Weather of a city'),
+    ]
+    const first = (content: string) => rankTools({ messages: [{ role: 'user', content }], tools })[0]
+    expect(first('Fork my repo')).toBe('fork_repository')
+    expect(first('I have a capacitor of 2 cm²')).toBe('calc_capacitance')
+  })
+
+  test('a choice is filled by one of its values, and a value by a word that is not of the tool itself', () => {
+    const convert: ChatTool = {
+      type: 'function',
+      function: {
+        name: 'convert_temperature',
+        parameters: {
+          type: 'object',
+          properties: { unit: { enum: ['Celsius', 'Kelvin'] }, place: { type: 'string' }, round: { type: 'boolean' } },
+          required: ['unit', 'place', 'round'],
+        },
+      },
+    }
+    expect(of('temperature in kelvin for oslo', [convert]).missingPpm).toBe(0)
+    expect(of('temperature for oslo', [convert]).missingPpm).toBe(250_000)
+    expect(of('convert the temperature', [convert]).missingPpm).toBe(750_000)
+  })
+
+  test('a tool set read before gives what it gave the first time, whatever came between', () => {
+    const word = fc.constantFrom('file', 'read', 'city', 'delete', 'Weather', 'repo', 'übersicht', '天気予報', 'x')
+    const text = fc.array(word, { maxLength: 6 }).map((words) => words.join(' '))
+    const tools = fc.array(fc.record({ name: fc.array(word, { minLength: 1, maxLength: 3 }), text, required: text }), {
+      maxLength: 15,
+    })
+    fc.assert(
+      fc.property(text, tools, tools, (request, some, others) => {
+        const build = (all: typeof some) =>
+          all.map(({ name, text, required }) => tool(name.join('_'), text, ...required.split(' ')))
+        const first = of(request, build(some))
+        of(request, build(others))
+        expect(of(request, build(some))).toEqual(first)
+        for (const ppm of Object.values(first)) {
+          expect(Number.isInteger(ppm)).toBe(true)
+          expect(ppm).toBeGreaterThanOrEqual(0)
+          expect(ppm).toBeLessThanOrEqual(1_000_000)
+        }
+      }),
+    )
+  })
+
+  test('a schema of any shape is read', () => {
+    const shapes: Record<string, unknown>[] = [
+      {},
+      { properties: null, required: 'path' },
+      { properties: { a: true, b: null, c: [] }, required: ['a', 'b', 'c', 7] },
+      { properties: { a: { enum: [] } }, required: ['a'] },
+      {
+        properties: { __proto__: {}, constructor: { description: 7, type: ['string', 'null'] } },
+        required: ['constructor'],
+      },
+    ]
+    for (const parameters of shapes)
+      expect(of('do it', [{ type: 'function', function: { name: 'run', parameters } }]).ppm).toBeLessThanOrEqual(
+        1_000_000,
+      )
+  })
+
   test('a request and tool set as large as a step may be is read in well under a second', () => {
     const many = Array.from({ length: 128 }, (_, i) =>
       tool(`tool_${i}`, `does thing ${i} with files and words `.repeat(60), 'path'),
@@ -145,6 +244,40 @@ describe('readToolAmbiguity', () => {
     of('a'.repeat(500_000), many)
     expect(performance.now() - startMs).toBeLessThan(5_000)
   })
+})
+
+describe('explainToolAmbiguity', () => {
+  const explain = (content: string, tools: ChatTool[]) =>
+    explainToolAmbiguity({ messages: [{ role: 'user', content }], tools }).join(' ')
+
+  test('names the tools that compete and the arguments that nothing could fill', () => {
+    const sentences = explain('Read the text of the file', fileTools)
+    expect(sentences).toMatch(/^Of 14 tools, read_text_file fits best; the choice is \d+ % ambiguous\./)
+    expect(sentences).toMatch(/other tools? competes? with it: [^.]*read_file \(\d+ % alike\)/)
+    expect(sentences).toContain('Nothing in the conversation could fill what it requires: path.')
+  })
+
+  test('says where no other tool competes, and where no tool fits', () => {
+    expect(explain('What is the weather in Basel?', distinctTools)).toContain('No other tool competes with it.')
+    expect(explain('What is the capital of France?', [distinctTools[6]!])).toContain('perhaps no tool fits')
+    expect(explain('Hello', [])).toBe('There is no tool to choose.')
+  })
+
+  test('tells the ranking with the right tool first', () => {
+    const messages = [{ role: 'user' as const, content: 'Rename draft.md to final.md' }]
+    expect(rankTools({ messages, tools: fileTools })[0]).toBe('move_file')
+  })
+})
+
+test.each([
+  ['getHTTPResponse', ['get', 'http', 'response']],
+  ['list_directory.v2', ['list', 'directory', 'v']],
+  ['Größe prüfen', ['größe', 'prüfen']],
+  ['天気予報 API', ['天気', '気予', '予報', 'api']],
+])('%j falls into its words', (text, words) => {
+  const found: string[] = []
+  eachWord(text, (word) => found.push(word))
+  expect(found).toEqual(words)
 })
 
 test.each([
