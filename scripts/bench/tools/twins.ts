@@ -13,9 +13,15 @@ export const twinKinds = {
   heldOut: { nouns: swapNouns, qualified: qualify, terse: abbreviate, verbose: wrap },
 } satisfies Record<string, Record<string, MakeTwin>>
 
-type Schema = Record<string, unknown>
+interface Schema {
+  type?: string
+  description?: string
+}
 
-function remake(tool: ChatTool, changes: { name?: string; description?: string; parameters?: Schema }): ChatTool {
+function remake(
+  tool: ChatTool,
+  changes: { name?: string; description?: string; parameters?: Record<string, unknown> },
+): ChatTool {
   return { type: 'function', function: { ...tool.function, ...changes } }
 }
 
@@ -105,7 +111,7 @@ function changeParameters(tool: ChatTool, random: Random): ChatTool {
   for (const [index, [key, schema]] of properties.entries()) {
     if (index === dropped) continue
     const renamed = random() < 0.6 ? pick([`input_${key}`, `${key}_value`, `the_${key}`, key.slice(0, 4)], random) : key
-    changed[renamed] = { ...schema, description: dropWords(String(schema['description'] ?? ''), 0.3, random) }
+    changed[renamed] = { ...schema, description: dropWords(schema.description ?? '', 0.3, random) }
     if (required.has(key)) nowRequired.push(renamed)
   }
   if (random() < 0.5) changed[pick(['limit', 'format', 'verbose', 'timeout'], random)] = { type: 'string' }
@@ -196,7 +202,7 @@ function abbreviate(tool: ChatTool, random: Random): ChatTool {
   const { name, description, parameters } = tool.function
   const short = nameWords(name).map((word) => (word.length > 5 ? word.slice(0, pick([4, 5], random)) : word))
   const properties = Object.entries((parameters?.['properties'] ?? {}) as Record<string, Schema>)
-  const bare = Object.fromEntries(properties.map(([key, schema]) => [key, { type: schema['type'] }]))
+  const bare = Object.fromEntries(properties.map(([key, schema]) => [key, { type: schema.type }]))
   return remake(tool, {
     name: short.join('').toLowerCase() === name ? `${name}x` : join(short),
     description: (description ?? '').split(' ').slice(0, 6).join(' '),
