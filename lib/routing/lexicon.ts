@@ -24,7 +24,8 @@ const commonWords = new Set(
 
 /** English has fewer in common use. Beyond them all are forgotten, so that made-up words cannot fill the memory. */
 const mostWords = 20_000
-const longestWord = 32
+/** V8 makes a substring of 13 characters or more a view that keeps its whole text in memory: these are not remembered. */
+const longestWord = 12
 
 const known = new Map<string, Lexeme>()
 

@@ -35,7 +35,7 @@ export interface ToolReading {
   ambiguity: ToolAmbiguity
 }
 
-/** Shares of the parts when they are at their full: chosen on the groups of BFCL, where the right tool is known. */
+/** Shares of the parts at their full, chosen on offers made of half of BFCL: `npm run bench -- tools` measures the other. */
 const shares = { contest: 0.9, missing: 0.35, noFit: 0.4 } as const
 
 /** Two tools of one server are alike up to about the first; above the second they do the same. */

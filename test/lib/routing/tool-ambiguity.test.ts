@@ -253,8 +253,8 @@ describe('explainToolAmbiguity', () => {
   test('names the tools that compete and the arguments that nothing could fill', () => {
     const sentences = explain('Read the text of the file', fileTools)
     expect(sentences).toMatch(/^Of 14 tools, read_text_file fits best; the choice is \d+ % ambiguous\./)
-    expect(sentences).toMatch(/other tools? competes? with it: [^.]*read_file \(\d+ % alike\)/)
-    expect(sentences).toContain('Nothing in the conversation could fill what it requires: path.')
+    expect(sentences).toMatch(/others? (?:tool )?competes? with it: [^.]*read_file \(\d+ % alike\)/)
+    expect(sentences).toContain('Nothing in the conversation could fill what read_text_file requires: path.')
   })
 
   test('says where no other tool competes, and where no tool fits', () => {
