@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 import type { ChatMessage, ChatTool } from '#lib/events/chat-request'
-import { isFailedResult } from '#lib/routing/tool-result'
 import { readTrace } from '#lib/routing/trace'
 
 const tool = (name: string): ChatTool => ({ type: 'function', function: { name } })
@@ -78,43 +77,4 @@ describe('readTrace', () => {
     read(...messages)
     expect(performance.now() - startMs).toBeLessThan(5_000)
   })
-})
-
-describe('isFailedResult', () => {
-  test.each([
-    'Error: flight HAT030 not available on date 2024-05-13',
-    'error',
-    'ValueError: invalid literal',
-    'Traceback (most recent call last):\n  File "x.py"',
-    'HTTP 503 Service Unavailable',
-    'HTTP/1.1 404 Not Found',
-    'Request failed with status code 500',
-    'Permission denied: /etc/shadow',
-    'Could not connect to host',
-    'Timed out after 30 s',
-    '{"error":"not found"}',
-    '{"error":{"code":404}}',
-    '{"isError":true,"content":[{"type":"text","text":"bad"}]}',
-    '{"status":"failed"}',
-    '{"status":422,"detail":"x"}',
-    '{"success":false}',
-    '  {"ok": false}',
-  ])('is a failure: %s', (text) => expect(isFailedResult(text)).toBe(true))
-
-  test.each([
-    '',
-    '[]',
-    'null',
-    '0 errors found',
-    'No errors.',
-    'errors: []',
-    'failed: 0, passed: 12',
-    '{"error":null,"data":[1]}',
-    '{"errors":[],"status":"ok"}',
-    '{"status":200}',
-    '{"status":"active","error":""}',
-    'The error rate fell to 2 %.',
-    '{"reservation_id":"4WQ150","flights":[{"number":"HAT170"}]}',
-    'Invoice 500 was sent.',
-  ])('is none: %s', (text) => expect(isFailedResult(text)).toBe(false))
 })
