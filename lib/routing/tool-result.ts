@@ -37,12 +37,13 @@ function innerReader(depth: number): (inner: unknown) => boolean {
 function isFailedAt(text: string, depth: number): boolean {
   const result = unwrap(text)
   const readInner = innerReader(depth)
-  switch (result[0]) {
-    case '"':
-    case "'": {
-      const value = result[0] === '"' ? parseJson(result) : undefined
-      return readInner(typeof value === 'string' ? value : withoutQuotes(result))
+  switch (result.charAt(0)) {
+    case '"': {
+      const value = parseJson(result)
+      return typeof value === 'string' ? readInner(value) : isFailureText(result)
     }
+    case "'":
+      return readInner(result.slice(1, result.endsWith("'") ? -1 : undefined))
     case '{':
     case '[': {
       const value = parseJson(result) ?? parseLiteral(result)
@@ -77,8 +78,4 @@ function parseLiteral(text: string): unknown {
   if (text.length > maxLiteralChars || !text.includes("'")) return undefined
   const words: Record<string, string> = { "'": '"', True: 'true', False: 'false', None: 'null' }
   return parseJson(text.replaceAll(/'|\b(?:True|False|None)\b/g, (word) => words[word] ?? word))
-}
-
-function withoutQuotes(text: string): string {
-  return text.slice(1, text.endsWith(text[0] ?? '') ? -1 : undefined)
 }

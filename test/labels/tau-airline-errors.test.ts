@@ -20,7 +20,9 @@ test('every label names a turn and says whether it follows a tool error', () => 
 })
 
 test('150 turns or more are labelled, each once, at least 50 of them right after an error', () => {
-  expect(new Set(labels.map(({ conversation, message }) => `${conversation} ${message}`)).size).toBe(labels.length)
+  expect(new Set(labels.map(({ conversation, message }) => JSON.stringify([conversation, message]))).size).toBe(
+    labels.length,
+  )
   expect(labels.length).toBeGreaterThanOrEqual(150)
   expect(labels.filter(({ afterToolError }) => afterToolError === true).length).toBeGreaterThanOrEqual(50)
 })

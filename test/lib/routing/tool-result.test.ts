@@ -256,8 +256,9 @@ describe('hostile results', () => {
   ]
   // Nothing that backtracks would come to an end within the test's time-out; what it costs is told by the bench.
   test.each(units)('%j over and over comes to an end, as a whole and cut off', (unit) => {
-    for (const end of ['', '!', '"', '}', '\nx']) isFailedResult(repeated(unit) + end)
-    for (const length of [50, 299, 300, 301, 599, 4_096, 65_536]) isFailedResult(repeated(unit).slice(0, length))
+    const ends = ['', '!', '"', '}', '\nx'].map((end) => repeated(unit) + end)
+    const cut = [50, 159, 299, 599, 4_096, 65_536].map((length) => repeated(unit).slice(0, length))
+    for (const text of [...ends, ...cut]) expect(isFailedResult(text)).toBeTypeOf('boolean')
   })
 
   test('a result nested beyond any depth is read without end of stack', () => {
@@ -284,7 +285,7 @@ describe('hostile results', () => {
     const short = (tables: Record<string, string[]>) =>
       Object.values(tables)
         .flat()
-        .filter((text) => text.length < 1_000)
+        .filter((text) => text.length < 1_000 && !text.startsWith('```'))
     for (const wrap of wraps) {
       for (const text of short(failures)) expect([text, isFailedResult(wrap(text))]).toEqual([text, true])
       for (const text of short(answers)) expect([text, isFailedResult(wrap(text))]).toEqual([text, false])
