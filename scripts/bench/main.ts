@@ -2,8 +2,9 @@ import { parseArgs } from 'node:util'
 import { benchSpine } from './spine/main.ts'
 import { reached, writeFigures } from './figures.ts'
 import { benchTools } from './tool-ambiguity.ts'
+import { benchTrace } from './trace.ts'
 
-const benches = { spine: benchSpine, tools: benchTools }
+const benches = { spine: benchSpine, tools: benchTools, trace: benchTrace }
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--json OUT]`
 
 const { positionals, values } = parseArgs({
