@@ -13,13 +13,37 @@ const tellingKeys = new Set(
 )
 
 /** Keys around a result that came from elsewhere. */
-const wrapperKeys = ['result', 'output', 'content', 'response', 'data', 'body', 'text', 'value', 'toolresult']
+const wrapperKeys = [
+  'result',
+  'output',
+  'content',
+  'response',
+  'data',
+  'body',
+  'text',
+  'value',
+  'toolresult',
+  'structuredcontent',
+  'metadata',
+]
 
-const presentKeys = ['error', 'exception', 'errormessage', 'errormsg', 'errordescription', 'faultstring', 'traceback']
+const presentKeys = [
+  'error',
+  'exception',
+  'fault',
+  'errormessage',
+  'errormsg',
+  'errmsg',
+  'errordescription',
+  'faultstring',
+  'traceback',
+]
+const successKeys = ['success', 'issuccess', 'succeeded', 'ok']
 const exitKeys = ['exitcode', 'exitstatus', 'returncode']
-const httpKeys = ['statuscode', 'httpstatus', 'httpstatuscode', 'httpcode']
+const httpKeys = ['statuscode', 'httpstatus', 'httpstatuscode', 'httpcode', 'cod']
 
-const failureWord = /^(?:error|errored|err|fail|failed|failure|denied|forbidden|timeout|timed[_ ]out|exception)$/i
+const failureWord =
+  /^(?:error|errored|err|fail|failed|failure|denied|forbidden|timeout|timed[_ ]out|exception|not[_ ]found|request[_ ]denied|invalid[_ ]request|unauthori[sz]ed|internal[_ ]error)$/i
 const failureCode = /error|invalid|not_?found|denied|unauthori[sz]ed|forbidden|exception|fail|time_?out/i
 const noneWord = /^\s*(?:|none|null|nil|false|no|no errors?|ok|success|n\/a|undefined|0)\s*$/i
 
@@ -45,10 +69,9 @@ function isFailureItem(item: unknown, readInner: InnerReader): boolean {
 
 function isFailureObject(fields: Fields, readInner: InnerReader): boolean {
   if (isTrue(fields.get('iserror')) || isTrue(fields.get('haserror'))) return true
-  if (isFalse(fields.get('success')) || isFalse(fields.get('ok')) || isFalse(fields.get('succeeded'))) return true
+  if (successKeys.some((key) => isFalse(fields.get(key)))) return true
   if (presentKeys.some((key) => isPresent(fields.get(key), fields))) return true
-  const name = fields.get('name')
-  if (typeof name === 'string' && fields.has('message') && isExceptionName(name)) return true
+  if (fields.has('message') && (isException(fields.get('name')) || isException(fields.get('type')))) return true
   if (exitKeys.some((key) => isExitCode(fields.get(key)))) return true
   if (httpKeys.some((key) => isHttpFailure(fields.get(key)))) return true
   const status = fields.get('status')
@@ -68,7 +91,8 @@ function explainsFailure(fields: Fields, readInner: InnerReader): boolean {
   const message = fields.get('message') ?? fields.get('msg')
   const detail = fields.get('detail')
   if (typeof message === 'string' && (isFailureCode(fields.get('code')) || isFailureText(message))) return true
-  if (typeof detail === 'string' ? isFailureText(detail) : isFieldErrors(detail)) return true
+  // Django's and FastAPI's errors have this one member.
+  if (typeof detail === 'string' ? fields.size === 1 || isFailureText(detail) : isFieldErrors(detail)) return true
   const [stdout, stderr] = [fields.get('stdout'), fields.get('stderr')]
   if (typeof stderr === 'string' && !isFilled(stdout) && isFailureText(stderr)) return true
   return wrapperKeys.some((key) => readInner(fields.get(key)))
@@ -105,6 +129,7 @@ function isFieldErrors(detail: unknown): boolean {
   return typeof first === 'object' && first !== null && 'loc' in first && 'msg' in first
 }
 
+const isException = (value: unknown): boolean => typeof value === 'string' && isExceptionName(value)
 const isTrue = (value: unknown): boolean => value === true || value === 'true'
 const isFalse = (value: unknown): boolean => value === false || value === 'false'
 

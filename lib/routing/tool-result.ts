@@ -22,6 +22,7 @@ const failureFlagAtEnd = /["']is_?error["']\s{0,4}:\s{0,4}true\s{0,4}\}$/i
  * True where a tool's result reports a failure: a text that opens or ends like one, a JSON object with an error's usual
  * fields, or MCP's `isError`; also where it is quoted, fenced or announced. An empty result and an empty list are
  * answers, and so is a result that tells of others' errors: a log, a lint report, a record whose status is `failed`.
+ * What cannot be told: a bare sentence ("the date is required") that may as well be the answer, and other languages.
  * The cost grows linearly with the text at most, whatever it holds.
  */
 export function isFailedResult(text: string): boolean {
