@@ -1,9 +1,10 @@
 import type { ChatRequest } from '#lib/events/chat-request'
 import { findMissing } from './missing-arguments.ts'
-import { readEvidence } from './request-evidence.ts'
-import { coverage, fitAll, readQuery } from './tool-fit.ts'
+import { readEvidence, type RequestEvidence } from './request-evidence.ts'
+import { coverage, fitAll, readQuery, type Query } from './tool-fit.ts'
 import { likeness, serverPrefix } from './tool-likeness.ts'
 import { profileOf } from './profile-cache.ts'
+import type { ToolProfile } from './tool-profile.ts'
 
 const FULL_PPM = 1_000_000
 
@@ -33,6 +34,13 @@ export interface ToolReading {
   contenders: readonly { name: string; contest: number; likeness: number }[]
   missing: readonly string[]
   ambiguity: ToolAmbiguity
+  profiles: readonly ToolProfile[]
+  /** The one that fits best. */
+  best: ToolProfile
+  /** Part of what the best one says of itself that the request speaks of, 0 to 1. */
+  coverage: number
+  evidence: RequestEvidence
+  query: Query
 }
 
 /** Shares of the parts at their full, chosen on offers made of half of BFCL: `npm run bench -- tools` measures the other. */
@@ -88,8 +96,10 @@ export function readTools(request: ToolRequest): ToolReading | undefined {
     contenders.push({ name: profile.name, contest, likeness: alike })
   }
   const contest = rivals / (1 + rivals)
-  const missing = findMissing(best, query, readEvidence(messages))
-  const noFit = named === null ? Math.max(0, 1 - coverage(best, query) / clearCoverage) : 0
+  const evidence = readEvidence(messages)
+  const missing = findMissing(best, query, evidence)
+  const covered = coverage(best, query)
+  const noFit = named === null ? Math.max(0, 1 - covered / clearCoverage) : 0
   const clear = (1 - shares.contest * contest) * (1 - shares.missing * missing.share) * (1 - shares.noFit * noFit)
   return {
     ranking: order.map((index) => profiles[index]!.name),
@@ -102,6 +112,11 @@ export function readTools(request: ToolRequest): ToolReading | undefined {
       missingPpm: toPpm(missing.share),
       noFitPpm: toPpm(noFit),
     },
+    profiles,
+    best,
+    coverage: covered,
+    evidence,
+    query,
   }
 }
 

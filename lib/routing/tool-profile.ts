@@ -31,6 +31,18 @@ export interface ToolProfile {
   /** Verb families (actions.ts) of the first verb in the name, or else in the description; 0 for none. */
   actions: number
   required: readonly RequiredArgument[]
+  shape: ToolShape
+}
+
+/** How much a call of a tool has to get right, as counts. */
+export interface ToolShape {
+  parameters: number
+  required: number
+  /** Arrays and objects: several values in one. */
+  nested: number
+  choices: number
+  numbers: number
+  descriptionChars: number
 }
 
 type Schema = Record<string, unknown>
@@ -60,6 +72,7 @@ export function profileTool(tool: ChatTool): ToolProfile {
   if (description) eachWord(description, visit)
 
   const required: RequiredArgument[] = []
+  const shape = { parameters: 0, required: 0, nested: 0, choices: 0, numbers: 0, descriptionChars: description?.length ?? 0 }
   const properties = asSchema(parameters?.['properties'])
   const requiredNames = Array.isArray(parameters?.['required']) ? parameters['required'] : []
   for (const [key, value] of Object.entries(properties ?? {})) {
@@ -69,9 +82,22 @@ export function profileTool(tool: ChatTool): ToolProfile {
     weight = weights.description
     if (typeof schema?.['description'] === 'string') eachWord(schema['description'], visit)
     if (schema && requiredNames.includes(key)) addRequired(key, schema, required)
+    shape.parameters++
+    if (requiredNames.includes(key)) shape.required++
+    if (Array.isArray(schema?.['enum'])) shape.choices++
+    if (isOneOf(schema?.['type'], nestedTypes)) shape.nested++
+    if (isOneOf(schema?.['type'], numberTypes)) shape.numbers++
   }
 
-  return { name, words, length: euclidean(words), roots, rootsLength: euclidean(roots), prefix, actions, required }
+  return { name, words, length: euclidean(words), roots, rootsLength: euclidean(roots), prefix, actions, required, shape }
+}
+
+/** JSON Schema's names, and those that data sets of other languages use. */
+const nestedTypes = new Set(['array', 'object', 'dict', 'list', 'tuple', 'hashmap', 'arraylist'])
+const numberTypes = new Set(['integer', 'number', 'float', 'double', 'int', 'long'])
+
+function isOneOf(type: unknown, types: ReadonlySet<string>): boolean {
+  return typeof type === 'string' && types.has(type.toLowerCase())
 }
 
 function euclidean(weights: ReadonlyMap<string, number>): number {
