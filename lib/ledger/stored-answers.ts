@@ -11,7 +11,7 @@ const expand = promisify(inflateRaw)
 export interface AttemptRef {
   /** Provider and model: the hash tag, which the provider's limits will share. */
   queue: string
-  /** Names tenant, step and attempt. */
+  /** Names tenant, step, its record and the attempt. */
   jobId: string
 }
 

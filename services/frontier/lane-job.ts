@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { formatOrigin } from '#lib/audit/records'
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { AgentStep, RoutedStep } from '#lib/events/types.generated'
 import type { ModelJob } from '#lib/worker/call-end'
@@ -8,6 +9,8 @@ export interface QueuedIds {
   tenantId: string
   stepId: string
   taskId: string
+  /** The step's own record: another one may bear the same stepId once the dedupe window is over. */
+  origin: string
   attempt: number
 }
 
@@ -23,13 +26,14 @@ export interface StoredRequest {
   deadlineAtMs: number
 }
 
-export function idsOf({ step, decision }: RoutedStep): QueuedIds {
-  return { tenantId: step.tenantId, stepId: step.stepId, taskId: step.taskId, attempt: decision.attempt }
+export function idsOf({ step, origin, decision }: RoutedStep): QueuedIds {
+  const { tenantId, stepId, taskId } = step
+  return { tenantId, stepId, taskId, origin: formatOrigin(origin), attempt: decision.attempt }
 }
 
 /** A step's ids may hold ':' or be all digits, which BullMQ does not take: hence a hash behind a letter. */
-export function jobIdOf({ tenantId, stepId, attempt }: QueuedIds): string {
-  return `a${hash('sha256', JSON.stringify([tenantId, stepId, attempt])).slice(0, 40)}`
+export function jobIdOf({ tenantId, stepId, origin, attempt }: QueuedIds): string {
+  return `a${hash('sha256', JSON.stringify([tenantId, stepId, origin, attempt])).slice(0, 40)}`
 }
 
 /** '~' is in no id of a policy. */

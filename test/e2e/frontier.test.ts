@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { startPipeline, type Pipeline, type PipelineOptions } from '../support/pipeline.ts'
@@ -46,6 +47,18 @@ test('I1: a process killed between the answer and the commit reuses the stored a
   for (const { attempts } of results) expect(attempts).toMatchObject([{ callNo: 1, outcomeUnknown: false }])
   expect(await countKeys(`${pipeline.namespace}.*:request:*`)).toBe(0)
   await pipeline.expectAudit()
+})
+
+test('I1: a stepId used again after the dedupe window is another step: it is called, not given the stored answer', async () => {
+  const dedupeWindowMs = 1_000
+  const pipeline = await start({ policy: { limits: { dedupeWindowMs } } })
+  await resultsOf(pipeline, [hard('row-1')])
+  await sleep(dedupeWindowMs + 200)
+  await resultsOf(pipeline, [makeStep('row-1', { kind: 'reasoning', says: 'with other content' })], 2)
+  const results = await pipeline.collectResults()
+  expect(results.map(({ status }) => status)).toEqual(['completed', 'completed'])
+  expect(new Set(results.map(({ origin }) => origin.offset)).size).toBe(2)
+  expect(pipeline.models.callsOf('row-1')).toBe(2)
 })
 
 test('a call cut off by a crash is made again, and the first is told as one of unknown outcome, charged at its bound', async () => {

@@ -57,19 +57,20 @@ test('an attempt closed at the deadline expired, with the call under way lost', 
   expect(expired).toMatchObject({ kind: 'expired', callNo: 0, lost: [{ callNo: 1 }] })
 })
 
-test('job ids hold no colon and are never all digits, and differ by tenant, step and attempt', () => {
+test('job ids hold no colon and are never all digits, and differ by tenant, step, record and attempt', () => {
   const ids = [
-    { tenantId: 'a', stepId: '1:2', attempt: 1 },
-    { tenantId: 'a', stepId: '1:2', attempt: 2 },
-    { tenantId: 'a:1', stepId: '2', attempt: 1 },
+    { tenantId: 'a', stepId: '1:2', origin: 's/0/1', attempt: 1 },
+    { tenantId: 'a', stepId: '1:2', origin: 's/0/1', attempt: 2 },
+    { tenantId: 'a', stepId: '1:2', origin: 's/0/2', attempt: 1 },
+    { tenantId: 'a:1', stepId: '2', origin: 's/0/1', attempt: 1 },
   ].map((each) => jobIdOf({ ...each, taskId: 't' }))
-  expect(new Set(ids).size).toBe(3)
+  expect(new Set(ids).size).toBe(4)
   for (const id of ids) expect(id).toMatch(/^a[0-9a-f]{40}$/)
 })
 
 test('a share of the batch steps goes with the interactive ones', () => {
   const ids = Array.from({ length: 2_000 }, (_, i) =>
-    jobIdOf({ tenantId: 't', stepId: `${i}`, taskId: '', attempt: 1 }),
+    jobIdOf({ tenantId: 't', stepId: `${i}`, taskId: '', origin: 's/0/1', attempt: 1 }),
   )
   const first = ids.filter((id) => priorityOf({ priority: 'batch' }, id, 200_000) === 1).length
   expect(first / ids.length).toBeCloseTo(0.2, 1)
