@@ -32,6 +32,21 @@ export interface StoredCall {
   end?: StoredCallEnd
 }
 
+export interface BegunCall {
+  callNo: number
+  /** Calls of the attempt that may follow. */
+  left: number
+}
+
+export interface StoredOutcome {
+  /** Null for none. */
+  answer: unknown
+  /** The attempt ends with this call. */
+  final: boolean
+  /** False for a call that the provider turned away: it leaves as many calls as before. */
+  counts: boolean
+}
+
 export interface StoredAttempt {
   ended: boolean
   /** The call that ended it; 0 where it was closed without one. */
@@ -50,9 +65,12 @@ export interface StoredAnswers {
   /** False where the attempt has ended already. May be repeated. */
   open(ref: AttemptRef, request: unknown): Promise<boolean>
   request(ref: AttemptRef): Promise<unknown>
-  /** Number of the call that may now be made; null where none may. */
-  begin(ref: AttemptRef, startedAtMs: number): Promise<number | null>
-  end(ref: AttemptRef, callNo: number, end: StoredCallEnd, outcome: { answer: unknown; final: boolean }): Promise<void>
+  /**
+   * The call that may now be made; null where none may. Ends the attempt as `calls_used_up` where `maxCalls` began
+   * already, however they ended: a call that kills its process leaves no end, and would be made again for ever.
+   */
+  begin(ref: AttemptRef, startedAtMs: number, maxCalls: number): Promise<BegunCall | null>
+  end(ref: AttemptRef, callNo: number, end: StoredCallEnd, outcome: StoredOutcome): Promise<void>
   /** False where it had ended before: read what it ended with. */
   close(ref: AttemptRef, why: string): Promise<boolean>
   read(ref: AttemptRef): Promise<StoredAttempt | null>
@@ -83,14 +101,15 @@ export function createStoredAnswers(
     open: async (ref, request) =>
       (await openAttempt([key(ref, 'attempt'), key(ref, 'request')], [await pack(request), keepMs])) === 1,
     request: (ref) => readJson(key(ref, 'request')),
-    async begin(ref, startedAtMs) {
-      const number = Number(await beginCall([key(ref, 'attempt')], [startedAtMs]))
-      return number > 0 ? number : null
+    async begin(ref, startedAtMs, maxCalls) {
+      const keys = [key(ref, 'attempt'), key(ref, 'request')]
+      const [callNo, left] = (await beginCall(keys, [startedAtMs, maxCalls, keepMs])) as [number, number]
+      return callNo > 0 ? { callNo, left } : null
     },
-    async end(ref, callNo, end, { answer, final }) {
+    async end(ref, callNo, end, { answer, final, counts }) {
       const packed = answer === null ? '' : await pack(answer)
       const keys = [key(ref, 'attempt'), key(ref, 'request'), key(ref, 'answer')]
-      await endCall(keys, [callNo, JSON.stringify(end), packed, final ? 1 : 0, keepMs])
+      await endCall(keys, [callNo, JSON.stringify(end), packed, final ? 1 : 0, keepMs, counts ? 1 : 0])
     },
     close: async (ref, why) => (await closeAttempt([key(ref, 'attempt'), key(ref, 'request')], [why, keepMs])) === 1,
     async read(ref) {

@@ -1,5 +1,5 @@
 import { BrokenCircuitError, type CircuitBreakerPolicy } from 'cockatiel'
-import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
+import type { AttemptRef, BegunCall, StoredAnswers } from '#lib/ledger/stored-answers'
 import type { ChatAnswer, ChatModel } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
@@ -49,18 +49,18 @@ export async function processCall(
   if (!isPermitted(deps, options.place, stored)) return close(deps, ref, 'constraint_violated')
 
   using limit = timeLimit(stored.deadlineAtMs - deps.nowMs(), signal)
-  let callNo: number | null = null
+  let begun: BegunCall | null = null
   try {
     const answer = await deps.breaker.execute(async () => {
-      callNo = await deps.answers.begin(ref, deps.nowMs())
-      return callNo === null ? null : callProvider(deps, options, stored, limit.signal)
+      begun = await deps.answers.begin(ref, deps.nowMs(), options.maxCalls)
+      return begun === null ? null : callProvider(deps, options, stored, limit.signal)
     })
-    if (answer !== null && callNo !== null) await storeAnswer(deps, ref, callNo, answer)
+    if (answer !== null && begun !== null) await storeAnswer(deps, ref, begun, answer)
     return { kind: 'done' }
   } catch (error) {
     if (error instanceof BrokenCircuitError) return close(deps, ref, 'breaker_open')
-    if (!(error instanceof ModelCallError) || callNo === null || error.reason === 'cancelled') throw error
-    return afterFailure(deps, options, ref, { callNo, error, deadlineAtMs: stored.deadlineAtMs })
+    if (!(error instanceof ModelCallError) || begun === null || error.reason === 'cancelled') throw error
+    return afterFailure(deps, ref, begun, error, stored.deadlineAtMs)
   }
 }
 
@@ -84,25 +84,30 @@ function callProvider(
   })
 }
 
-async function storeAnswer(deps: ProcessCallDeps, ref: AttemptRef, callNo: number, answer: ChatAnswer): Promise<void> {
+async function storeAnswer(
+  deps: ProcessCallDeps,
+  ref: AttemptRef,
+  { callNo }: BegunCall,
+  answer: ChatAnswer,
+): Promise<void> {
   const { completion, promptTokens, completionTokens, standIn } = answer
   const end = { endedAtMs: deps.nowMs(), promptTokens, completionTokens, standIn }
-  await deps.answers.end(ref, callNo, end, { answer: completion, final: true })
+  await deps.answers.end(ref, callNo, end, { answer: completion, final: true, counts: true })
 }
 
 async function afterFailure(
   deps: ProcessCallDeps,
-  options: ProcessCallOptions,
   ref: AttemptRef,
-  failed: { callNo: number; error: ModelCallError; deadlineAtMs: number },
+  { callNo, left }: BegunCall,
+  error: ModelCallError,
+  deadlineAtMs: number,
 ): Promise<CallOutcome> {
-  const { callNo, error, deadlineAtMs } = failed
   const limited = error.reason === 'rate_limited'
   const waitMs = backoffMs(callNo, deps.random, error.retryAfterMs, { baseMs: limited ? 1_000 : 250 })
-  const again = error.transient && (limited || callNo < options.maxCalls) && deps.nowMs() + waitMs < deadlineAtMs
+  const again = error.transient && (limited || left > 0) && deps.nowMs() + waitMs < deadlineAtMs
   const failure = { reason: error.reason, message: error.message }
   const end = { endedAtMs: deps.nowMs(), promptTokens: 0, completionTokens: 0, standIn: false, failure }
-  await deps.answers.end(ref, callNo, end, { answer: null, final: !again })
+  await deps.answers.end(ref, callNo, end, { answer: null, final: !again, counts: !limited })
   if (!again) return { kind: 'done' }
   return { kind: limited ? 'rate_limited' : 'again', waitMs }
 }
@@ -112,5 +117,5 @@ async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause)
   return { kind: 'done' }
 }
 
-/** Why an attempt ended without a call of its own end. */
+/** Why an attempt ended without a call of its own end; `calls_used_up` comes from StoredAnswers. */
 export type ClosedBecause = 'deadline' | 'constraint_violated' | 'breaker_open'

@@ -22,18 +22,26 @@ export function toCallEnd(stored: StoredAttempt, answer: unknown, place: NamedPl
 function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): CallEnd {
   const made = noCall(nowMs, lost)
   if (stored.closed === 'deadline') return { ...made, kind: 'expired', outcomeUnknown: false }
-  const verdict = stored.closed === 'breaker_open' ? 'breaker_open' : 'constraint_violated'
-  return { ...made, kind: 'failed', verdict, detail: verdict, outcomeUnknown: false }
+  const verdict = verdictOf[stored.closed ?? ''] ?? 'constraint_violated'
+  return { ...made, kind: 'failed', verdict, detail: stored.closed ?? verdict, outcomeUnknown: false }
+}
+
+const verdictOf: Record<string, 'breaker_open' | 'backend_unavailable'> = {
+  breaker_open: 'breaker_open',
+  calls_used_up: 'backend_unavailable',
 }
 
 function isLost(call: StoredCall): boolean {
-  if (call.end === undefined) return true
-  return call.end.failure !== undefined && callFailures[toReason(call.end.failure.reason)].outcomeUnknown
+  // An answer that came after the attempt's end was paid for and is not kept.
+  if (call.end?.failure === undefined) return true
+  return callFailures[toReason(call.end.failure.reason)].outcomeUnknown
 }
+
+const cutShort = 'the process that called has died'
 
 function toLost(call: StoredCall, place: NamedPlace, nowMs: number): LostCall {
   const { callNo, startedAtMs, end } = call
-  const detail = end?.failure ? `${end.failure.reason}: ${end.failure.message}` : 'the process that called has died'
+  const detail = end?.failure ? `${end.failure.reason}: ${end.failure.message}` : end ? 'answered too late' : cutShort
   return { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs: end?.endedAtMs ?? nowMs, detail }
 }
 

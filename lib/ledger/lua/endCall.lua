@@ -5,10 +5,12 @@
   ARGV[3]  answer, compressed; empty for none
   ARGV[4]  1 where the attempt ends with this call, 0 where another call may follow
   ARGV[5]  time to keep all, ms
+  ARGV[6]  1 where the call counts, 0 where the provider turned it away
   Output: 1 noted | 0 noted, and the attempt had ended before with another call | -1 the attempt is not known ]]
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return -1 end
 redis.call('HSET', KEYS[1], 'end:' .. ARGV[1], ARGV[2])
+if ARGV[6] == '0' then redis.call('HINCRBY', KEYS[1], 'uncounted', 1) end
 if state == 'ended' then return 0 end
 if ARGV[4] == '1' then
   redis.call('HSET', KEYS[1], 'state', 'ended', 'last', ARGV[1])

@@ -41,14 +41,17 @@ const ref = { queue: 'p~big', jobId: 'a1' }
 
 function harness(
   outcomes: (ModelCallError | 'answer')[],
-  change: { nowMs?: number; inForce?: object; begin?: null } = {},
+  change: { nowMs?: number; inForce?: object; begin?: null; openBreakerAfter?: number } = {},
 ) {
   const log: unknown[] = []
   let calls = 0
+  let counted = 0
   const answers: Pick<StoredAnswers, 'request' | 'begin' | 'end' | 'close'> = {
     request: () => Promise.resolve(stored),
-    begin: () => Promise.resolve(change.begin === null ? null : ++calls),
-    end: (_ref, callNo, end, { answer, final }) => {
+    begin: (_ref, _startedAtMs, maxCalls) =>
+      Promise.resolve(change.begin === null ? null : { callNo: ++calls, left: maxCalls - ++counted }),
+    end: (_ref, callNo, end, { answer, final, counts }) => {
+      if (!counts) counted--
       log.push({ callNo, failure: end.failure?.reason, answered: answer !== null, final })
       return Promise.resolve()
     },
@@ -71,7 +74,10 @@ function harness(
         return outcome === 'answer' || outcome === undefined ? standIn.complete(...args) : Promise.reject(outcome)
       },
     },
-    breaker: circuitBreaker(handleAll, { halfOpenAfter: 60_000, breaker: new ConsecutiveBreaker(2) }),
+    breaker: circuitBreaker(handleAll, {
+      halfOpenAfter: 60_000,
+      breaker: new ConsecutiveBreaker(change.openBreakerAfter ?? 2),
+    }),
     nowMs: () => change.nowMs ?? 0,
     random: () => 0.5,
   }
@@ -104,6 +110,17 @@ test('what is transient is tried again after a pause, what is not ends the attem
   const lasting = harness([new ModelCallError('bad_request', 'HTTP 400')])
   expect(await lasting.run()).toEqual({ kind: 'done' })
   expect(lasting.log).toEqual([{ callNo: 1, failure: 'bad_request', answered: false, final: true }])
+})
+
+test('the last call ends the attempt; one that the provider turned away does not count', async () => {
+  const failures = ['rate_limited', 'rate_limited', 'server_error', 'server_error', 'server_error'] as const
+  const { run, log } = harness(
+    failures.map((reason) => new ModelCallError(reason, '')),
+    { openBreakerAfter: 9 },
+  )
+  for (const kind of ['rate_limited', 'rate_limited', 'again', 'again', 'done'])
+    expect(await run()).toMatchObject({ kind })
+  expect(log.map((each) => (each as { final: boolean }).final)).toEqual([false, false, false, false, true])
 })
 
 test('a pause that would pass the deadline ends the attempt at once', async () => {

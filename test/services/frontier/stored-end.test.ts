@@ -48,6 +48,7 @@ test.each([
   ],
   [{ last: '0', closed: 'breaker_open' }, 'breaker_open'],
   [{ last: '0', closed: 'constraint_violated' }, 'constraint_violated'],
+  [{ last: '0', closed: 'calls_used_up' }, 'backend_unavailable'],
 ] as const)('%j is verdict %s', (fields, verdict) => {
   expect(told(fields)).toMatchObject({ kind: 'failed', verdict, outcomeUnknown: false })
 })
@@ -55,6 +56,11 @@ test.each([
 test('an attempt closed at the deadline expired, with the call under way lost', () => {
   const expired = told({ calls: '1', last: '0', 'start:1': '5', closed: 'deadline' })
   expect(expired).toMatchObject({ kind: 'expired', callNo: 0, lost: [{ callNo: 1 }] })
+})
+
+test('every call of an attempt whose calls are used up is lost, and so is an answer that came after the end', () => {
+  const fields = { calls: '2', last: '0', 'start:1': '5', 'start:2': '6', 'end:2': end(), closed: 'calls_used_up' }
+  expect(told(fields).lost).toMatchObject([{ callNo: 1 }, { callNo: 2, endedAtMs: 20 }])
 })
 
 test('job ids hold no colon and are never all digits, and differ by tenant, step, record and attempt', () => {
