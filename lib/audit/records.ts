@@ -1,6 +1,13 @@
 import { hash } from 'node:crypto'
 import type { Codec } from '#lib/events/codec'
-import type { Attempt, DecisionRecord, DuplicateRecord, StepOrigin, StepResult } from '#lib/events/types.generated'
+import type {
+  Attempt,
+  DecisionRecord,
+  DuplicateRecord,
+  RoutedStep,
+  StepOrigin,
+  StepResult,
+} from '#lib/events/types.generated'
 import type { AuditDraft } from '#lib/stream/types'
 
 /** Drafts of the records in agent.audit. None holds prompt or answer text: texts are present as their sha256. */
@@ -16,7 +23,7 @@ export function decisionDraft(codec: Pick<Codec, 'encode'>, record: DecisionReco
 /** `attempt.answer`, where there is one, goes in as its hash alone. */
 export function attemptDraft(
   codec: Pick<Codec, 'encode'>,
-  step: { stepId: string; taskId: string; tenantId: string },
+  { step, origin }: Pick<RoutedStep, 'step' | 'origin'>,
   attempt: Attempt,
   answer: string | null,
 ): AuditDraft {
@@ -26,6 +33,7 @@ export function attemptDraft(
     tenantId: step.tenantId,
     attempt: { ...attempt, answer: null },
     answerHash: answer === null ? null : sha256(answer),
+    origin,
   })
   return { type: 'attempt', body }
 }

@@ -268,6 +268,8 @@ export interface AttemptRecord {
   attempt: Attempt
   /** sha256 of the answer's JSON text. */
   answerHash: Buffer | null
+  /** Where the step's own record lies: another record may bear the same stepId once the dedupe window is over. */
+  origin: StepOrigin | null
 }
 
 /** A step's end, so that the ledger releases what is left. */

@@ -1,3 +1,4 @@
+import { formatOrigin } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
 import type { AuditRecord, RoutedStep } from '#lib/events/types.generated'
 import { deadLetterHeaders } from './dead-letter.ts'
@@ -10,9 +11,9 @@ export interface LaneEvidence {
   last: AuditRecord | null
   /** Offsets of the lane's partition that are done. */
   offsets: Set<number>
-  /** Routed steps that are done, by step and the attempt that routed them. */
+  /** Routed steps that are done, by the step's own record and the attempt that routed them. */
   attempts: Set<string>
-  /** Steps that have ended here. */
+  /** Own records of the steps that have ended here. */
   ended: Set<string>
 }
 
@@ -20,13 +21,14 @@ export function noEvidence(): LaneEvidence {
   return { last: null, offsets: new Set(), attempts: new Set(), ended: new Set() }
 }
 
-const stepName = (tenantId: string, stepId: string) => `${tenantId}\n${stepId}`
-const attemptName = (tenantId: string, stepId: string, attempt: number) => `${stepName(tenantId, stepId)}\n${attempt}`
+type Place = Parameters<typeof formatOrigin>[0]
+const attemptName = (origin: Place, attempt: number) => `${formatOrigin(origin)} ${attempt}`
 
 /**
  * Takes up one link of the lane's chain. A link stands for a record that was handled, since both were committed together:
- * by the origin where the lane reads steps as they were published; by step and attempt where it reads routed steps, whose
- * own offsets no record names.
+ * by the step's own record, its origin, where the lane reads steps as they were published; by origin and attempt where it
+ * reads routed steps, whose own offsets no record names. Never by stepId: the audit is older than any dedupe window, and
+ * knows other steps by the same id.
  */
 export async function noteLink(
   evidence: LaneEvidence,
@@ -36,26 +38,26 @@ export async function noteLink(
 ): Promise<void> {
   const { last } = evidence
   if (!last || link.epoch > last.epoch || (link.epoch === last.epoch && link.seq > last.seq)) evidence.last = link
-  const noteOrigin = (origin: { topic: string; partition: number; offset: number } | null) => {
+  const noteOrigin = (origin: Place | null) => {
     if (origin?.topic === lane.topic && origin.partition === lane.partition) evidence.offsets.add(origin.offset)
   }
   switch (link.type) {
     case 'decision': {
-      const { origin, facts, stepId, attempt } = await codec.decode('decision-record', link.body)
+      const { origin, attempt } = await codec.decode('decision-record', link.body)
       noteOrigin(origin)
       // It answers the re-route of the attempt before.
-      evidence.attempts.add(attemptName(facts.tenantId, stepId, attempt - 1))
+      evidence.attempts.add(attemptName(origin, attempt - 1))
       return
     }
     case 'attempt': {
-      const { tenantId, stepId, attempt } = await codec.decode('attempt-record', link.body)
-      evidence.attempts.add(attemptName(tenantId, stepId, attempt.attempt))
+      const { origin, attempt } = await codec.decode('attempt-record', link.body)
+      if (origin) evidence.attempts.add(attemptName(origin, attempt.attempt))
       return
     }
     case 'outcome': {
-      const { tenantId, stepId, origin } = await codec.decode('outcome-record', link.body)
+      const { origin } = await codec.decode('outcome-record', link.body)
       noteOrigin(origin)
-      evidence.ended.add(stepName(tenantId, stepId))
+      if (origin) evidence.ended.add(formatOrigin(origin))
       return
     }
     case 'duplicate':
@@ -84,11 +86,8 @@ export function noteDeadLetter(
 export function isDone(evidence: LaneEvidence, offset: number, routed: RoutedStep | null): boolean {
   if (evidence.offsets.has(offset)) return true
   if (!routed) return false
-  const { tenantId, stepId } = routed.step
-  return (
-    evidence.attempts.has(attemptName(tenantId, stepId, routed.decision.attempt)) ||
-    evidence.ended.has(stepName(tenantId, stepId))
-  )
+  const { origin, decision } = routed
+  return evidence.attempts.has(attemptName(origin, decision.attempt)) || evidence.ended.has(formatOrigin(origin))
 }
 
 /**

@@ -26,9 +26,8 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handl
   const answer = end.kind === 'answered' ? JSON.stringify(end.answer.completion) : null
   const lost = end.lost.map((call) => lostAttempt(job, call))
   const last = lastAttempt(job, end, verdict, detail)
-  const { step } = job.routed
-  const audit = lost.map((attempt) => attemptDraft(deps.codec, step, attempt, null))
-  audit.push(attemptDraft(deps.codec, step, last, answer))
+  const audit = lost.map((attempt) => attemptDraft(deps.codec, job.routed, attempt, null))
+  audit.push(attemptDraft(deps.codec, job.routed, last, answer))
   const whole = withLost(last, lost)
   deps.metrics.attempted(whole)
   if (verdict === 'ok') return finish(deps, job, whole, audit, completed(answer))

@@ -119,27 +119,33 @@ test('lost offsets of the classifier are rebuilt from the audit: nothing is lost
   expectEachOnce(reader, keys)
 })
 
-test('lost offsets of a worker are rebuilt by step and attempt', async () => {
+test("lost offsets of a worker are rebuilt by the step's record and attempt, also where a stepId was used before", async () => {
   rig = createStreamRig(stack)
   await rig.apply(2)
   const reader = await rig.read('agent.results', 'agent.audit')
   const handle: Handle = async (record) => {
-    const { step, decision } = await codec.decode('routed-step', record.value)
+    const { step, origin, decision } = await codec.decode('routed-step', record.value)
     const body = codec.encode('attempt-record', {
       stepId: step.stepId,
       taskId: step.taskId,
       tenantId: step.tenantId,
       attempt: attemptOf(decision.attempt),
       answerHash: null,
+      origin,
     })
-    const key = `${step.stepId}#${decision.attempt}`
+    const key = keyOf({ origin, decision })
     return {
       records: [{ topic: rig.topic('agent.results'), key, value: record.value }],
       audit: [{ type: 'attempt', body }],
     }
   }
-  const steps = Array.from({ length: 30 }, (_, index) => `step-${index}`)
-  const routed = steps.flatMap((stepId) => [routedStep(stepId, 1), routedStep(stepId, 2)])
+  const keyOf = ({ origin, decision }: Pick<RoutedStep, 'origin' | 'decision'>) =>
+    `${origin.offset}#${decision.attempt}`
+  // Every id twice: the second time after its dedupe window.
+  const routed = Array.from({ length: 30 }, (_, offset) => `step-${offset % 15}`).flatMap((stepId, offset) => [
+    routedStep(stepId, 1, offset),
+    routedStep(stepId, 2, offset),
+  ])
   await rig.publish(
     'agent.steps.oss',
     routed.map((value) => ({ key: value.step.taskId, value: codec.encode('routed-step', value) })),
@@ -150,10 +156,7 @@ test('lost offsets of a worker are rebuilt by step and attempt', async () => {
   expect(await recover()).toHaveLength(4)
   await finish('oss-pool', handle)
   expectWholeChains(await readLinks(reader))
-  expectEachOnce(
-    reader,
-    routed.map(({ step, decision }) => `${step.stepId}#${decision.attempt}`),
-  )
+  expectEachOnce(reader, routed.map(keyOf))
 })
 
 test('recovering leaves lanes alone that have their offset', async () => {
@@ -196,7 +199,7 @@ function attemptOf(attempt: number): Attempt {
   }
 }
 
-function routedStep(stepId: string, attempt: number): RoutedStep {
+function routedStep(stepId: string, attempt: number, offset: number): RoutedStep {
   return {
     step: {
       stepId,
@@ -212,7 +215,7 @@ function routedStep(stepId: string, attempt: number): RoutedStep {
       batchId: null,
       metadata: {},
     },
-    origin: { topic: 'agent.steps', partition: 0, offset: 0, receivedAtMs: 0 },
+    origin: { topic: 'agent.steps', partition: 0, offset, receivedAtMs: 0 },
     decision: {
       attempt,
       tier: 'oss',
