@@ -23,7 +23,8 @@ export interface StoredRequest {
   model: string
   policyHash: string
   maxOutputTokens: number
-  deadlineAtMs: number
+  /** Null for none, as JSON has no Infinity: of a step whose record bears no time. */
+  deadlineAtMs: number | null
 }
 
 export function idsOf({ step, origin, decision }: RoutedStep): QueuedIds {
@@ -50,7 +51,7 @@ export function storedRequestOf(job: ModelJob): StoredRequest {
     model: job.model.id,
     policyHash: decision.policyHash,
     maxOutputTokens: decision.maxOutputTokens,
-    deadlineAtMs: job.deadlineAtMs,
+    deadlineAtMs: Number.isFinite(job.deadlineAtMs) ? job.deadlineAtMs : null,
   }
 }
 

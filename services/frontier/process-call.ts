@@ -45,10 +45,11 @@ export async function processCall(
 ): Promise<CallOutcome> {
   const stored = (await deps.answers.request(ref)) as StoredRequest | null
   if (stored === null) return { kind: 'done' }
-  if (deps.nowMs() >= stored.deadlineAtMs) return close(deps, ref, 'deadline')
+  const deadlineAtMs = stored.deadlineAtMs ?? Infinity
+  if (deps.nowMs() >= deadlineAtMs) return close(deps, ref, 'deadline')
   if (!isPermitted(deps, options.place, stored)) return close(deps, ref, 'constraint_violated')
 
-  using limit = timeLimit(stored.deadlineAtMs - deps.nowMs(), signal)
+  using limit = timeLimit(deadlineAtMs - deps.nowMs(), signal)
   let begun: BegunCall | null = null
   try {
     const answer = await deps.breaker.execute(async () => {
@@ -60,7 +61,7 @@ export async function processCall(
   } catch (error) {
     if (error instanceof BrokenCircuitError) return close(deps, ref, 'breaker_open')
     if (!(error instanceof ModelCallError) || begun === null || error.reason === 'cancelled') throw error
-    return afterFailure(deps, ref, begun, error, stored.deadlineAtMs)
+    return afterFailure(deps, ref, begun, error, deadlineAtMs)
   }
 }
 

@@ -5,7 +5,8 @@ import { ModelCallError } from '#lib/models/model-call-error'
 import { createStandIn } from '#lib/models/stand-in'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
-import type { StoredRequest } from '../../../services/frontier/lane-job.ts'
+import type { ModelJob } from '#lib/worker/call-end'
+import { storedRequestOf, type StoredRequest } from '../../../services/frontier/lane-job.ts'
 import { processCall } from '../../../services/frontier/process-call.ts'
 
 const policy = (change: object = {}) =>
@@ -41,13 +42,13 @@ const ref = { queue: 'p~big', jobId: 'a1' }
 
 function harness(
   outcomes: (ModelCallError | 'answer')[],
-  change: { nowMs?: number; inForce?: object; begin?: null; openBreakerAfter?: number } = {},
+  change: { nowMs?: number; inForce?: object; begin?: null; openBreakerAfter?: number; deadlineAtMs?: null } = {},
 ) {
   const log: unknown[] = []
   let calls = 0
   let counted = 0
   const answers: Pick<StoredAnswers, 'request' | 'begin' | 'end' | 'close'> = {
-    request: () => Promise.resolve(stored),
+    request: () => Promise.resolve({ ...stored, ...('deadlineAtMs' in change && { deadlineAtMs: null }) }),
     begin: (_ref, _startedAtMs, maxCalls) =>
       Promise.resolve(change.begin === null ? null : { callNo: ++calls, left: maxCalls - ++counted }),
     end: (_ref, callNo, end, { answer, final, counts }) => {
@@ -90,6 +91,17 @@ test('an answer is stored with its call before the job is done', async () => {
   const { run, log } = harness(['answer'])
   expect(await run()).toEqual({ kind: 'done' })
   expect(log).toEqual([{ callNo: 1, failure: undefined, answered: true, final: true }])
+})
+
+test('a step without a deadline is called, since its stored request has none either', async () => {
+  const routed = { step: stored, decision: { policyHash: 'h' } }
+  const job = { routed, model: { id: 'big' }, request: stored.request, deadlineAtMs: Infinity } as unknown as ModelJob
+  expect(storedRequestOf(job).deadlineAtMs).toBeNull()
+  expect(storedRequestOf({ ...job, deadlineAtMs: 7 }).deadlineAtMs).toBe(7)
+  const { run, log } = harness([new ModelCallError('server_error', ''), 'answer'], { deadlineAtMs: null })
+  expect(await run()).toMatchObject({ kind: 'again' })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(log).toMatchObject([{ final: false }, { answered: true }])
 })
 
 test('an attempt that has ended gets no call', async () => {
