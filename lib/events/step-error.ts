@@ -7,6 +7,10 @@ export interface StepIds {
   taskId?: string
 }
 
+export function idsOf({ tenantId, stepId, taskId }: Required<StepIds>): StepIds {
+  return { tenantId, stepId, taskId }
+}
+
 /** A step that is rejected: its record is dead-lettered, and it gets a `rejected` result where `ids` are known. */
 export class StepParseError extends ShuntError {
   readonly ids: StepIds | undefined

@@ -1,3 +1,4 @@
+import type { StepIds } from '#lib/events/step-error'
 import type { AuditType } from '#lib/events/types.generated'
 
 /** A record as it lies in its partition. */
@@ -10,6 +11,8 @@ export interface InboundRecord {
   headers: Readonly<Record<string, Buffer | string | undefined>>
   /** The broker's or producer's timestamp, epoch milliseconds. */
   timestampMs: number
+  /** Whose step it is, once a handler has read it: a failure's line in the log names it. */
+  ids?: StepIds
 }
 
 /** A record to be written in the lane's next transaction. */

@@ -167,7 +167,8 @@ export function createWorkQueue(
   function afterFailure(item: WorkItem, error: unknown): void {
     item.tries += 1
     const code = errorCodeOf(error)
-    const at = { topic: item.record.topic, partition: item.record.partition, offset: item.record.offset }
+    const { topic, partition, offset, ids } = item.record
+    const at = { topic, partition, offset, ...ids }
     lastError = describe(error)
     if (item.refusal) deps.log.error({ ...at, err: error }, 'the reject of a record failed; it is tried again')
     else if (!isRetryable(error) && (error instanceof ShuntError || item.tries >= triesOfUnknown)) {

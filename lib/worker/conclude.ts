@@ -7,12 +7,14 @@ import { costMicroUsd } from '#lib/models/prices'
 import type { Verdict } from '#lib/models/verdicts'
 import { verifyAnswer } from '#lib/models/verify-answer'
 import type { AuditDraft, Handled } from '#lib/stream/types'
+import type { StepLog } from '#lib/telemetry/step-log'
 import type { AttemptMetrics } from '#lib/telemetry/step-metrics'
 import type { CallEnd, LostCall, ModelJob } from './call-end.ts'
 
 export interface ConcludeDeps {
   codec: Pick<Codec, 'encode'>
   metrics: AttemptMetrics
+  stepLog: Pick<StepLog, 'concluded'>
   namespace: string
   nowMs: () => number
 }
@@ -72,6 +74,7 @@ function finish(
     finishedAtMs: deps.nowMs(),
   })
   deps.metrics.ended(result.status)
+  deps.stepLog.concluded(step, attempt, result.status)
   const value = deps.codec.encode('step-result', result)
   return {
     records: [{ topic: inNamespace(deps.namespace, 'agent.results'), key: step.taskId, value }],
@@ -80,6 +83,7 @@ function finish(
 }
 
 function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit: AuditDraft[]): Handled {
+  deps.stepLog.concluded(routed.step, attempt, null)
   const value = deps.codec.encode('routed-step', { ...routed, attempts: [...routed.attempts, attempt] })
   const topic = inNamespace(deps.namespace, twinFor('agent.steps.reroute', routed.step.priority))
   return { records: [{ topic, key: routed.step.taskId, value }], audit }

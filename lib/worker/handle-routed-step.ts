@@ -1,5 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
+import { idsOf } from '#lib/events/step-error'
 import { validateRequest } from '#lib/events/request-fields'
 import type { RoutedStep } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
@@ -22,6 +23,7 @@ export interface RoutedStepDeps extends ConcludeDeps {
 export function createHandleRouted(deps: RoutedStepDeps): Handle {
   return async (record, signal) => {
     const routed = await deps.codec.decode('routed-step', record.value)
+    record.ids = idsOf(routed.step)
     const { job, why } = prepare(deps, routed)
     const recalled = await deps.recall?.(job)
     if (recalled) return conclude(deps, job, recalled)

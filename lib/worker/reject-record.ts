@@ -4,6 +4,7 @@ import { inNamespace } from '#lib/events/topics'
 import type { StepResult } from '#lib/events/types.generated'
 import { errorCodeOf, isRetryable, messageOf } from '#lib/errors'
 import { outcomeDraft } from '#lib/audit/records'
+import type { StepLog } from '#lib/telemetry/step-log'
 import { deadLetters } from '#lib/stream/dead-letter'
 import type { Handled, InboundRecord, Reject } from '#lib/stream/types'
 
@@ -11,6 +12,7 @@ export interface RejectDeps {
   codec: Pick<Codec, 'encode' | 'decode'>
   namespace: string
   nowMs: () => number
+  stepLog: Pick<StepLog, 'rejected'>
 }
 
 /** The dead letter of a record, and in the same transaction the result of its step where there is one to end. */
@@ -25,6 +27,7 @@ export function deadLetterWith(
     nowMs: deps.nowMs(),
   })
   if (!result) return { records: letters }
+  deps.stepLog.rejected(result)
   const value = deps.codec.encode('step-result', result)
   const topic = inNamespace(deps.namespace, 'agent.results')
   return { records: [...letters, { topic, key: result.taskId, value }], audit: [outcomeDraft(deps.codec, result)] }

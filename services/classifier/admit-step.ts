@@ -4,7 +4,7 @@ import { parseStep } from '#lib/events/parse-step'
 import { validateStep } from '#lib/events/validate-step'
 import { inNamespace, twinFor } from '#lib/events/topics'
 import type { AgentStep, StepOrigin } from '#lib/events/types.generated'
-import { StepParseError } from '#lib/events/step-error'
+import { idsOf, StepParseError } from '#lib/events/step-error'
 import { duplicateDraft, formatOrigin, sha256 } from '#lib/audit/records'
 import type { Claims } from '#lib/ledger/claims'
 import type { PolicyInForce } from '#lib/policy/policy-store'
@@ -37,6 +37,7 @@ export async function admitStep(
 ): Promise<AdmittedStep | Handled> {
   const step = await parseStep(record, deps.codec)
   const { request } = validateStep(step, policy.policy)
+  record.ids = idsOf(step)
 
   const twin = inNamespace(deps.namespace, twinFor('agent.steps', step.priority))
   if (record.topic !== twin) return { records: [moved(record, twin, step.taskId)] }

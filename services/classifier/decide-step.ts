@@ -12,8 +12,8 @@ import type { Handled } from '#lib/stream/types'
 export interface DecideDeps {
   codec: Pick<Codec, 'encode'>
   namespace: string
-  /** Told of each decision, for the metrics. */
-  decided: (outcome: DecisionOutcome) => void
+  /** Told of each decision, for metrics and log. */
+  decided: (outcome: DecisionOutcome, step: AgentStep, attempt: number) => void
 }
 
 /** A step to be decided, anew or again. */
@@ -37,9 +37,9 @@ export function decideStep(
   const { step, origin, attempts } = input
   const facts = extractFacts(step, input.request, attempts, origin.receivedAtMs)
   const outcome = decide(facts, snapshot, policy.policy)
-  deps.decided(outcome)
-
   const attempt = attempts.length + 1
+  deps.decided(outcome, step, attempt)
+
   const decision = decisionDraft(deps.codec, {
     stepId: step.stepId,
     taskId: step.taskId,

@@ -1,5 +1,7 @@
 import type { Codec } from '#lib/events/codec'
 import { outOfNamespace } from '#lib/events/topics'
+import { stepIdsOf } from '#lib/events/parse-step'
+import { idsOf } from '#lib/events/step-error'
 import { validateRequest } from '#lib/events/request-fields'
 import { ShuntError } from '#lib/errors'
 import { sha256 } from '#lib/audit/records'
@@ -27,7 +29,7 @@ export function createHandle(deps: HandleDeps): Handle {
       })
     const topic = outOfNamespace(deps.namespace, record.topic)
     const rerouted = topic === 'agent.steps.reroute' || topic === 'agent.steps.reroute.batch'
-    const input = rerouted ? await readReroute(deps, record, policy) : await admitStep(deps, record, policy)
+    const input = rerouted ? await readReroute(deps, record, policy) : await admitted(deps, record, policy)
     if ('records' in input) return input
     // Budgets, failures and provider states join the snapshot with the ledger.
     const snapshot = {
@@ -41,8 +43,20 @@ export function createHandle(deps: HandleDeps): Handle {
   }
 }
 
+/** As admitStep; the record of a step that is not valid bears what ids could be read. */
+async function admitted(deps: HandleDeps, record: InboundRecord, policy: PolicyInForce) {
+  try {
+    return await admitStep(deps, record, policy)
+  } catch (error) {
+    const ids = stepIdsOf(error)
+    if (ids) record.ids = ids
+    throw error
+  }
+}
+
 async function readReroute(deps: HandleDeps, record: InboundRecord, policy: PolicyInForce): Promise<StepToDecide> {
   const { step, origin, attempts } = await deps.codec.decode('routed-step', record.value)
+  record.ids = idsOf(step)
   const { request } = validateRequest(step.request, policy.policy)
   return { step, request, origin, attempts, contentHash: sha256(record.value!) }
 }

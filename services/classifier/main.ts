@@ -2,18 +2,25 @@ import { createClaims } from '#lib/ledger/claims'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
+import { createStepLog } from '#lib/telemetry/step-log'
 import { createDecisionMetrics } from '#lib/telemetry/step-metrics'
-import { createHandle } from './handle-record.ts'
-import { createReject } from './reject-record.ts'
+import { createHandle, type HandleDeps } from './handle-record.ts'
+import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
-await runService('classifier', async ({ config, redis, codec, policies, registry, stage }) => {
+await runService('classifier', async ({ config, log, redis, codec, policies, registry, stage }) => {
   const { namespace, replica } = config
-  const deps = {
+  const metrics = createDecisionMetrics(registry)
+  const stepLog = createStepLog(log)
+  const deps: HandleDeps & ClassifierRejectDeps = {
     codec,
     namespace,
     claims: createClaims({ redis, namespace }),
     policyInForce: policies.inForce,
-    decided: createDecisionMetrics(registry).decided,
+    decided: (outcome, step, attempt) => {
+      metrics.decided(outcome)
+      stepLog.decided(step, attempt, outcome)
+    },
+    stepLog,
     nowMs: Date.now,
   }
   return createStage(stage, {

@@ -4,6 +4,7 @@ import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
 import { describeError } from '#lib/telemetry/logger'
+import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
@@ -34,7 +35,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, regis
   closing.defer(() => queues.closeAll(queueGraceMs))
   policies.onChange(({ policy }) => queues.apply(policy))
 
-  const deps = { codec, namespace, nowMs: Date.now }
+  const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
   const calls = { queues, answers, nowMs: Date.now }
   return createStage(stage, {
     ...stageSources(namespace, 'frontier'),

@@ -1,6 +1,7 @@
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
+import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
@@ -36,7 +37,7 @@ await runService('oss-pool', async ({ config, log, codec, policies, registry, st
     await probing
   })
 
-  const deps = { codec, namespace, nowMs: Date.now }
+  const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
   const callModel = createCallPool({ pool, nowMs: Date.now, random: Math.random })
   return createStage(stage, {
     ...stageSources(namespace, 'oss-pool'),

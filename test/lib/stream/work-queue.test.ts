@@ -11,7 +11,11 @@ function record(offset: number, key: string): InboundRecord {
   return { topic: 't', partition: 0, offset, key: Buffer.from(key), value: null, headers: {}, timestampMs: 0 }
 }
 
-function queueOf(handle: Handle, over: { reject?: Reject; ordered?: boolean } = {}, automatic = true) {
+function queueOf(
+  handle: Handle,
+  over: { reject?: Reject; ordered?: boolean; warn?: (line: object) => void } = {},
+  automatic = true,
+) {
   const finished: number[] = []
   const alone: string[] = []
   // A slot that comes free starts whatever can start, as the lane's slots do.
@@ -31,7 +35,7 @@ function queueOf(handle: Handle, over: { reject?: Reject; ordered?: boolean } = 
       retried: () => {},
       rejected: () => {},
       nowMs: () => 0,
-      log: { warn() {}, error() {} },
+      log: { warn: (line: object) => over.warn?.(line), error() {} },
     },
     { orderKey: over.ordered ? (at) => String(at.key) : undefined },
   )
@@ -48,6 +52,25 @@ setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
 describe('work queue', () => {
+  test("the line of a failure holds the ids that the handler read, and none of the record's text", () => {
+    const lines: unknown[] = []
+    const ids = { tenantId: 't', stepId: 's-1', taskId: 't-1' }
+    const { add, startAll, finished } = queueOf(
+      (failed) => {
+        failed.ids = ids
+        return Promise.reject(new ShuntError('SHUNT_EVENT_INVALID', 'bad'))
+      },
+      { warn: (line) => void lines.push(line) },
+    )
+    add('a patient')
+    startAll()
+    return vi.waitFor(() => {
+      expect(finished).toEqual([0])
+      expect(lines).toMatchObject([{ ...ids, topic: 't', partition: 0, offset: 0 }])
+      expect(JSON.stringify(lines)).not.toContain('patient')
+    })
+  })
+
   test('what was handled is let go of, since a record may hold a megabyte', async () => {
     const { queue, startAll, finished } = queueOf(() => Promise.resolve(nothing))
     // A function of its own: the frame of this one would hold the last item.

@@ -2,22 +2,23 @@ import { describe, expect, test } from 'vitest'
 import { ShuntError } from '#lib/errors'
 import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
 import { decide } from '#lib/routing/decide'
-import { createHandle } from '../../../services/classifier/handle-record.ts'
+import { createHandle, type HandleDeps } from '../../../services/classifier/handle-record.ts'
 import { codec, makeStep, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
 
 const signal = new AbortController().signal
 
 function classifier() {
   const decided: DecisionOutcome[] = []
-  const handle = createHandle({
+  const deps: HandleDeps = {
     codec,
     namespace: '',
     claims: memoryClaims(),
     policyInForce: () => policy,
     decided: (outcome) => void decided.push(outcome),
     nowMs: () => nowMs,
-  })
-  return { decided, handle: async (record: Parameters<typeof handle>[0]) => read(await handle(record, signal)) }
+  }
+  const handle = createHandle(deps)
+  return { decided, deps, handle: async (record: Parameters<typeof handle>[0]) => read(await handle(record, signal)) }
 }
 
 const weakAttempt: Attempt = {
@@ -158,6 +159,17 @@ describe('a step that comes back', () => {
     expect(results[0]!.attempts.map((attempt) => attempt.answer)).toEqual([null, null, null])
     expect(audit).toEqual(['decision', 'outcome'])
   })
+})
+
+test("a record whose handling fails bears its step's ids, for the log", async () => {
+  const { deps } = classifier()
+  const ids = { tenantId: 'acme-claims', stepId: 's-1', taskId: 't-1' }
+  const claims = { ...deps.claims, claim: () => Promise.reject(new Error('Redis is away')) }
+  const unclaimed = stepRecord(makeStep())
+  await expect(createHandle({ ...deps, claims })(unclaimed, signal)).rejects.toThrow('Redis is away')
+  const invalid = stepRecord(makeStep({ request: '{}' }))
+  await expect(createHandle(deps)(invalid, signal)).rejects.toThrow('messages')
+  expect([unclaimed.ids, invalid.ids]).toEqual([ids, ids])
 })
 
 test('every error of a bad record is a Shunt error that no retry would help', async () => {

@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest'
 import { ShuntError } from '#lib/errors'
+import type { StepResult } from '#lib/events/types.generated'
 import { StepParseError } from '#lib/events/step-error'
 import { createReject } from '../../../services/classifier/reject-record.ts'
 import { codec, makeStep, memoryClaims, nowMs, read, recordOf, stepRecord } from './rig.ts'
 
 function rejecter() {
   const claims = memoryClaims()
-  return { claims, reject: createReject({ codec, claims, namespace: '', nowMs: () => nowMs }) }
+  const rejected: StepResult[] = []
+  const stepLog = { rejected: (result: StepResult) => void rejected.push(result) }
+  return { claims, rejected, reject: createReject({ codec, claims, namespace: '', stepLog, nowMs: () => nowMs }) }
 }
 
 test('I7: bytes that nobody can read become a dead letter with its bytes, and end no step', async () => {
@@ -22,7 +25,7 @@ test('I7: bytes that nobody can read become a dead letter with its bytes, and en
 })
 
 test('I1: an invalid step that can be named is rejected in the same transaction, naming its source offset', async () => {
-  const { reject } = rejecter()
+  const { reject, rejected } = rejecter()
   const handled = await reject(stepRecord(makeStep()), new ShuntError('SHUNT_TENANT_UNKNOWN', 'no such tenant'))
   const { topics, results, audit } = await read(handled)
   expect(topics).toEqual(['agent.deadletter', 'agent.results'])
@@ -35,6 +38,7 @@ test('I1: an invalid step that can be named is rejected in the same transaction,
       origin: { offset: 41, partition: 2 },
     },
   ])
+  expect(rejected).toMatchObject([{ stepId: 's-1', taskId: 't-1', code: 'SHUNT_TENANT_UNKNOWN' }])
 })
 
 test('I1: a step that this very record has claimed ends as failed: a claimed step must end', async () => {

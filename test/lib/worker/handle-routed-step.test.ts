@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import type { RoutedStep } from '#lib/events/types.generated'
+import { createStandIn } from '#lib/models/stand-in'
+import { compilePolicy } from '#lib/policy/compile-policy'
+import { policySchema } from '#lib/policy/schema'
+import type { CallEnd } from '#lib/worker/call-end'
+import { createHandleRouted } from '#lib/worker/handle-routed-step'
+import { codec, makeStep, nowMs, recordOf } from '../../services/classifier/rig.ts'
+
+const model = (id: string, tier: 'oss' | 'frontier') => ({
+  id,
+  tier,
+  contextTokens: 4_096,
+  maxOutputTokens: 64,
+  price: { inputMicroUsdPerMTok: 1, outputMicroUsdPerMTok: 1 },
+})
+const policy = (change: object = {}) =>
+  compilePolicy(
+    policySchema.parse({
+      version: 1,
+      models: [model('open', 'oss'), model('other', 'oss')],
+      backends: [
+        { id: 'b', model: 'open', baseUrl: 'http://b/v1', region: 'eu' },
+        { id: 'c', model: 'other', baseUrl: 'http://c/v1', region: 'eu' },
+      ],
+      tenants: [{ id: 'acme-claims' }],
+      ...change,
+    }),
+  )
+
+const routed: RoutedStep = {
+  step: makeStep(),
+  origin: { topic: 'agent.steps', partition: 0, offset: 7, receivedAtMs: nowMs },
+  decision: {
+    attempt: 1,
+    tier: 'oss',
+    model: 'open',
+    reasons: [],
+    pSuccessPpm: 0,
+    thresholdPpm: 0,
+    policyHash: 'h',
+    scorerHash: null,
+    engineVersion: 1,
+    maxOutputTokens: 8,
+    boundMicroUsd: 0,
+    decidedAtMs: nowMs,
+  },
+  attempts: [],
+}
+
+function harness(inForce = policy()) {
+  const concluded: unknown[] = []
+  let calls = 0
+  const handle = createHandleRouted({
+    codec,
+    namespace: '',
+    nowMs: () => nowMs,
+    metrics: { attempted() {}, ended() {} },
+    stepLog: {
+      concluded: ({ stepId, taskId }, attempt, status) =>
+        void concluded.push({ stepId, taskId, verdict: attempt?.verdict, status }),
+    },
+    policies: {
+      inForce: () => ({ hash: 'n', policy: inForce }),
+      byHash: () => ({ hash: 'h', policy: policy() }),
+    },
+    async callModel(job, signal): Promise<CallEnd> {
+      calls++
+      const call = { model: 'open', maxOutputTokens: 8, signal }
+      const answer = await createStandIn().complete(job.request, call)
+      const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [] }
+      return { ...made, kind: 'answered', answer }
+    },
+  })
+  const record = recordOf(codec.encode('routed-step', routed), { topic: 'agent.steps.oss' })
+  const run = async () => (await handle(record, new AbortController().signal)).records
+  return { run, record, concluded, calls: () => calls }
+}
+
+test('an answer that passes is the result; the step is named for the log', async () => {
+  const { run, record, concluded } = harness()
+  expect(await run()).toMatchObject([{ topic: 'agent.results', key: 't-1' }])
+  const ids = { stepId: 's-1', taskId: 't-1' }
+  expect(record.ids).toEqual({ tenantId: 'acme-claims', ...ids })
+  expect(concluded).toEqual([{ ...ids, verdict: 'ok', status: 'completed' }])
+})
