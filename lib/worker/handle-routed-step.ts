@@ -46,9 +46,15 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
     throw new ShuntError('SHUNT_POLICY_MISSING', `policy ${decision.policyHash} is not known here yet`, {
       retryable: true,
     })
-  const model = inForce.index.models.get(decision.model)?.model ?? decided.index.models.get(decision.model)?.model
+  const known = inForce.index.models.get(decision.model)?.model
+  // A model that is in the other tier now is as good as gone: the step is decided again.
+  const isGone = known?.tier !== decision.tier
+  const model = isGone ? decided.index.models.get(decision.model)?.model : known
   if (model?.tier !== decision.tier)
-    throw new ShuntError('SHUNT_EVENT_INVALID', `the policy has no ${decision.tier} model ${decision.model}`)
+    throw new ShuntError(
+      'SHUNT_EVENT_INVALID',
+      `the policy that decided has no ${decision.tier} model ${decision.model}`,
+    )
   const { request } = validateRequest(step.request, decided)
   const timed = { deadlineAtMs: step.deadlineAtMs, receivedAtMs: origin.receivedAtMs, priority: step.priority }
   const deadlineAtMs = deadlineOf(timed, decided)
@@ -58,7 +64,7 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
   }
   const knownPlaces = placesOf(model.id, inForce, decided)
   const job = { routed, request, model, permits, knownPlaces, policy: inForce, deadlineAtMs }
-  return { job, why: whyNowhere(step, model.id, inForce, decided) }
+  return { job, why: isGone ? 'not_in_policy' : whyNowhere(step, model.id, inForce, decided) }
 }
 
 function placesOf(modelId: string, ...policies: CompiledPolicy[]): NamedPlace[] {

@@ -22,7 +22,7 @@ export function whyNotPermitted(
   decided: CompiledPolicy,
 ): ForbiddenBecause | null {
   const listed = placeIn(inForce, modelId, place.id)
-  if (listed === undefined) return 'not_in_policy'
+  if (listed?.tier !== place.tier) return 'not_in_policy'
   const before = placeIn(decided, modelId, place.id)
   return (
     forbids(inForce, step, place) ??

@@ -84,3 +84,24 @@ test('an answer that passes is the result; the step is named for the log', async
   expect(record.ids).toEqual({ tenantId: 'acme-claims', ...ids })
   expect(concluded).toEqual([{ ...ids, verdict: 'ok', status: 'completed' }])
 })
+
+const others = [{ id: 'c', model: 'other', baseUrl: 'http://c/v1', region: 'eu' }]
+const provider = { id: 'b', api: 'stand_in', models: ['open'], region: 'eu' }
+
+test.each([
+  ['was removed from the policy', { models: [model('other', 'oss')], backends: others }],
+  [
+    'is in the other tier now',
+    { models: [model('open', 'frontier'), model('other', 'oss')], backends: others, providers: [provider] },
+  ],
+])('I1: a step in flight whose model %s is decided again, uncalled', async (_what, change) => {
+  const { run, concluded, calls } = harness(policy(change))
+  const [record] = await run()
+  expect(record?.topic).toBe('agent.steps.reroute')
+  const { attempts } = await codec.decode('routed-step', record!.value)
+  expect(attempts).toMatchObject([
+    { model: 'open', verdict: 'backend_unavailable', detail: 'not_in_policy', callNo: 0 },
+  ])
+  expect(concluded).toMatchObject([{ stepId: 's-1', status: null }])
+  expect(calls()).toBe(0)
+})
