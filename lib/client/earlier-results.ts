@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
@@ -13,6 +14,8 @@ export interface EarlierResultsDeps extends ReadDeps {
 
 /** Clocks of publishers and brokers may differ by so much, ms. */
 const clockSkewMs = 600_000
+/** Between two tries of a look back, ms. */
+const retryMs = 1_000
 
 /**
  * Results that a run's own ear for agent.results cannot hear, since they were written before it began: a step that is
@@ -30,7 +33,9 @@ export interface EarlierResults {
 
 interface Followed {
   publications: Publications
+  /** Places of records whose results are still to be looked for. */
   firsts: string[]
+  ended: AbortController
 }
 
 /** Throws SHUNT_KAFKA_UNAVAILABLE (retryable) or SHUNT_TOPICS_NOT_APPLIED. */
@@ -44,28 +49,41 @@ export async function createEarlierResults(
   let lookBack: Promise<void> | undefined
   const closing = new AbortController()
 
-  async function offerFrom(from: TailOffsets, publications: Publications): Promise<void> {
+  async function offerFrom(from: TailOffsets, publications: Publications, signal: AbortSignal): Promise<void> {
     const onRecord = async (record: InboundRecord): Promise<void> => {
       const result = await decodeResult(deps, record)
       if (result) publications.offer(result, record)
     }
-    await readRange(deps, { topics: [resultsTopic], from, onRecord, signal: closing.signal })
+    await readRange(deps, { topics: [resultsTopic], from, onRecord, signal })
   }
 
-  /** One reading for all duplicates that came during the one before. */
-  async function lookBackFor({ publications, firsts }: Followed): Promise<void> {
-    for (let places = firsts.splice(0); places.length > 0; places = firsts.splice(0)) {
-      const sinceMs = (await oldestTimestamp(deps, places, closing.signal)) - clockSkewMs
-      await offerFrom(await offsetsSince(deps, resultsTopic, sinceMs), publications)
+  /** One reading for all duplicates that came during the one before; one that fails is tried again until the end. */
+  async function lookBackFor({ publications, firsts, ended: { signal } }: Followed): Promise<void> {
+    while (firsts.length > 0 && !signal.aborted) {
+      const places = firsts.splice(0)
+      try {
+        const sinceMs = (await oldestTimestamp(deps, places, signal)) - clockSkewMs
+        await offerFrom(await offsetsSince(deps, resultsTopic, sinceMs), publications, signal)
+      } catch (err) {
+        if (signal.aborted) return
+        deps.log.warn({ err }, 'earlier results cannot be read; trying again')
+        firsts.push(...places)
+        await sleep(retryMs, undefined, { signal }).catch(() => {})
+      }
     }
   }
 
   function startLookBack(target: Followed): void {
-    lookBack ??= lookBackFor(target)
-      .catch((err: unknown) => {
-        if (!closing.signal.aborted) deps.log.warn({ err }, 'earlier results cannot be read')
-      })
-      .finally(() => (lookBack = undefined))
+    lookBack ??= lookBackFor(target).finally(() => {
+      lookBack = undefined
+      if (target.firsts.length > 0 && !target.ended.signal.aborted) startLookBack(target)
+    })
+  }
+
+  async function end(target: Followed | undefined): Promise<void> {
+    followed = undefined
+    target?.ended.abort(new ShuntError('SHUNT_AWAIT_TIMEOUT', 'closed'))
+    await lookBack
   }
 
   const audit = createTail(deps, {
@@ -77,7 +95,7 @@ export async function createEarlierResults(
       const { type, body } = await deps.codec.decode('audit-record', record.value)
       if (type !== 'duplicate') return
       const duplicate = await deps.codec.decode('duplicate-record', body)
-      if (!followed.publications.isPending(duplicate)) return
+      if (!followed?.publications.duplicate(duplicate)) return
       followed.firsts.push(duplicate.first)
       startLookBack(followed)
     },
@@ -86,17 +104,14 @@ export async function createEarlierResults(
 
   return {
     follow(publications) {
-      followed = { publications, firsts: [] }
-      return async () => {
-        followed = undefined
-        await lookBack
-      }
+      const target = { publications, firsts: [], ended: new AbortController() }
+      followed = target
+      return () => end(target)
     },
-    readSinceStart: (publications) => offerFrom(start, publications),
+    readSinceStart: (publications) => offerFrom(start, publications, closing.signal),
     async close() {
-      followed = undefined
       closing.abort(new ShuntError('SHUNT_AWAIT_TIMEOUT', 'closed'))
-      await lookBack
+      await end(followed)
       await audit.stop()
     },
   }

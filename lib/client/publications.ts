@@ -1,9 +1,12 @@
-import type { StepResult } from '#lib/events/types.generated'
+import { formatOrigin } from '#lib/audit/records'
+import type { DuplicateRecord, StepResult } from '#lib/events/types.generated'
 import { endsPublication, stepKeyText, type RecordPlace, type StepKey } from './waits.ts'
 
 interface Publication {
   /** Undefined until acknowledged. */
   place: RecordPlace | undefined
+  /** For records of the step that were duplicates, the place of the one that won. */
+  firsts: Map<string, string>
   /** Where the result lies that ended it, as text. */
   endedBy: string | undefined
   /** Results that came before the acknowledgement. */
@@ -19,7 +22,9 @@ export interface PublicationsOptions {
 
 /**
  * The steps that one run published, and which of them have their result. Results may be offered more than once, in any
- * order and mixed with other runs': a result is known by where it lies.
+ * order and mixed with other runs': a result is known by where it lies. It is a publication's own if it names that very
+ * record, or the one that won where that record is a duplicate; others of the same id are those of earlier steps, whose
+ * dedupe window is over.
  */
 export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
   const publications = new Map<string, Publication>()
@@ -28,8 +33,8 @@ export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
   let pending = 0
 
   function settle(publication: Publication, result: StepResult, place: RecordPlace): void {
-    if (!endsPublication(result, publication.place)) return
-    const at = `${place.topic}/${place.partition}/${place.offset}`
+    if (!isOf(result, publication)) return
+    const at = formatOrigin(place)
     if (publication.endedBy === undefined) {
       publication.endedBy = at
       pending -= 1
@@ -45,7 +50,7 @@ export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
     add(key: StepKey): boolean {
       const name = stepKeyText(key)
       if (publications.has(name)) return false
-      publications.set(name, { place: undefined, endedBy: undefined, early: [] })
+      publications.set(name, { place: undefined, firsts: new Map(), endedBy: undefined, early: [] })
       pending += 1
       return true
     },
@@ -73,10 +78,12 @@ export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
       else settle(publication, result, place)
     },
 
-    /** Published by this run, and without a result. */
-    isPending(key: StepKey): boolean {
-      const publication = publications.get(stepKeyText(key))
-      return publication !== undefined && publication.endedBy === undefined
+    /** True where a result that was offered before, or never, may now be one that the run waits for: offer it again. */
+    duplicate(record: Pick<DuplicateRecord, 'tenantId' | 'stepId' | 'origin' | 'first'>): boolean {
+      const publication = publications.get(stepKeyText(record))
+      if (publication === undefined || publication.endedBy !== undefined) return false
+      publication.firsts.set(formatOrigin(record.origin), record.first)
+      return true
     },
 
     /** Steps without a result. */
@@ -91,4 +98,13 @@ export function createPublications({ onEnd, onSecond }: PublicationsOptions) {
     },
   }
 }
+
+function isOf(result: StepResult, { place, firsts }: Publication): boolean {
+  // Some acknowledgements do not tell the place.
+  if (place === undefined || place.offset < 0) return endsPublication(result, undefined)
+  const own = formatOrigin(place)
+  const of = formatOrigin(result.origin)
+  return of === own || (result.status !== 'rejected' && of === firsts.get(own))
+}
+
 export type Publications = ReturnType<typeof createPublications>

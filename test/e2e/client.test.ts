@@ -1,6 +1,8 @@
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { createClient, type Client } from '#lib/client/create-client'
+import { createEarlierResults } from '#lib/client/earlier-results'
+import { createPublications } from '#lib/client/publications'
 import type { StepInput } from '#lib/client/step-input'
 import { murmur2Partition, startAnsweringRig, type AnsweringRig } from '../support/answering-rig.ts'
 import { waitUntil } from '../support/wait-until.ts'
@@ -98,6 +100,30 @@ describe('a client on Kafka', { timeout: 60_000 }, () => {
     await waitUntil(() => stepsNamed('many-').length === 1_000, 'all steps')
     await rig.writeResults(stepsNamed('many-'))
     expect((await Promise.all(waits)).map(({ stepId }) => stepId)).toEqual(names)
+  })
+
+  test('a look back for the results of duplicates that fails is tried again', async () => {
+    await client.ask(step('before'))
+    let failures = 0
+    const kafka: typeof rig.kafka = (clientId) => {
+      if (failures-- > 0) throw new Error('no broker')
+      return rig.kafka(clientId)
+    }
+    const earlier = await createEarlierResults({ ...rig, log, kafka }, { namespace: rig.namespace })
+    const ends: string[] = []
+    const publications = createPublications({
+      onEnd: ({ stepId }) => void ends.push(stepId),
+      onSecond: () => void ends.push('second'),
+    })
+    const stop = earlier.follow(publications)
+    failures = 2
+    publications.add({ tenantId: 'acme', stepId: 'before' })
+    publications.acknowledged({ tenantId: 'acme', stepId: 'before' }, await client.publish(step('before')))
+    await waitUntil(() => publications.pending() === 0, 'the first result')
+    expect(failures).toBeLessThan(0)
+    expect(ends).toEqual(['before'])
+    await stop()
+    await earlier.close()
   })
 
   test('back-pressure: no more is read from the source than there is room for', async () => {

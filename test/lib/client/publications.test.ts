@@ -13,6 +13,12 @@ function result(status: 'completed' | 'rejected' = 'completed', origin = place):
   return buildStepResult(step, { ...origin, receivedAtMs: 0 }, [], { ...end, status, finishedAtMs: 0 })
 }
 
+const duplicateOf = (origin: typeof place, first = place) => ({
+  ...key,
+  origin: { ...origin, receivedAtMs: 0 },
+  first: `${first.topic}/${first.partition}/${first.offset}`,
+})
+
 function watched() {
   const ended: StepResult[] = []
   const seconds: string[] = []
@@ -59,11 +65,51 @@ test("a rejection of another record of the id is nobody's result here, one of th
   expect(ended).toHaveLength(1)
 })
 
+test('results of other records of the id are those of earlier steps: neither an end nor a second result', () => {
+  const { publications, ended, seconds } = watched()
+  publications.add(key)
+  publications.offer(result('completed', { ...place, offset: 2 }), at(7))
+  publications.acknowledged(key, place)
+  publications.offer(result('completed', { ...place, offset: 3 }), at(8))
+  expect(ended).toEqual([])
+  publications.offer(result(), at(9))
+  publications.offer(result('completed', { ...place, offset: 3 }), at(8))
+  expect([ended.length, seconds]).toEqual([1, []])
+})
+
+test.each([true, false])(
+  'a duplicate ends with the result of the record that won; known before it is acknowledged: %s',
+  (early) => {
+    const { publications, ended, seconds } = watched()
+    const first = { ...place, topic: 'agent.steps.batch', offset: 1 }
+    publications.add(key)
+    if (!early) publications.acknowledged(key, place)
+    // Another's record of the step, which was a duplicate too.
+    publications.duplicate(duplicateOf({ ...place, offset: 4 }, place))
+    expect(publications.duplicate(duplicateOf(place, first))).toBe(true)
+    if (early) publications.acknowledged(key, place)
+    publications.offer(result('rejected', first), at(8))
+    expect(ended).toEqual([])
+    publications.offer(result('completed', first), at(9))
+    expect(publications.duplicate(duplicateOf(place, first))).toBe(false)
+    publications.offer(result(), at(12))
+    expect([ended.length, seconds]).toEqual([1, ['agent.results/1/9 agent.results/1/12']])
+  },
+)
+
+test('where the acknowledgement tells no place, any result that can be its own is', () => {
+  const { publications, ended } = watched()
+  publications.add(key)
+  publications.acknowledged(key, { ...place, offset: -1 })
+  publications.offer(result(), at(9))
+  expect(ended).toHaveLength(1)
+})
+
 test('an id is taken once, and what was never published is not waited for', () => {
   const { publications } = watched()
   expect([publications.add(key), publications.add(key)]).toEqual([true, false])
   expect([...publications.withoutResult()]).toEqual([key])
   publications.failed(key)
-  expect([publications.pending(), publications.isPending(key)]).toEqual([0, false])
+  expect([publications.pending(), publications.duplicate(duplicateOf(place))]).toEqual([0, false])
   publications.offer(result(), at(1))
 })
