@@ -96,18 +96,20 @@ async function callOnce(
   signal: AbortSignal,
 ): Promise<ChatAnswer | ModelCallError> {
   const call = { model: backend.modelName, maxOutputTokens: job.routed.decision.maxOutputTokens, signal }
+  const { health } = backend
+  const epoch = health.epoch()
   try {
     const answer = await backend.chat.complete(job.request, call)
-    backend.health.succeeded()
+    health.succeeded(epoch)
     return answer
   } catch (error) {
     if (!(error instanceof ModelCallError)) {
-      backend.health.ended()
+      health.ended(epoch)
       throw error
     }
-    if (backendFaults.has(error.reason)) backend.health.failed()
-    else backend.health.ended()
-    if (error.reason === 'rate_limited') backend.health.pauseUntil(deps.nowMs() + (error.retryAfterMs ?? 200))
+    if (backendFaults.has(error.reason)) health.failed(epoch)
+    else health.ended(epoch)
+    if (error.reason === 'rate_limited') health.pauseUntil(deps.nowMs() + (error.retryAfterMs ?? 200))
     return error
   } finally {
     deps.pool.release(backend)

@@ -7,10 +7,12 @@ export interface Health {
   available(): boolean
   /** A call is sent. */
   started(): void
-  succeeded(): void
-  failed(): void
+  /** Ejections so far. A call is reported with the number at its start: what began before the last one tells nothing new. */
+  epoch(): number
+  succeeded(epoch: number): void
+  failed(epoch: number): void
   /** The call said nothing of the backend's health: it was cancelled, or the request was at fault. */
-  ended(): void
+  ended(epoch: number): void
   /** No call before this time, epoch ms: the backend asked for a pause. */
   pauseUntil(atMs: number): void
   /** A probe's answer. A bad one ejects as calls do; a good one ends an ejection early, with a trial. */
@@ -33,6 +35,8 @@ export const healthDefaults: HealthOptions = { failuresToEject: 3, ejectMs: 2_00
 
 export function createHealth(deps: { nowMs: () => number }, options: HealthOptions = healthDefaults): Health {
   let failures = 0
+  let epoch = 0
+  /** In a row. */
   let ejections = 0
   let ejectedUntilMs = 0
   let pausedUntilMs = 0
@@ -40,14 +44,15 @@ export function createHealth(deps: { nowMs: () => number }, options: HealthOptio
 
   const state = () => (ejections === 0 ? 'healthy' : deps.nowMs() < ejectedUntilMs ? 'ejected' : 'trial')
   const eject = () => {
+    epoch++
     ejections++
     failures = 0
     onTrial = false
     ejectedUntilMs = deps.nowMs() + Math.min(options.maxEjectMs, options.ejectMs * 2 ** (ejections - 1))
   }
-  const failed = () => {
+  const failed = (of: number) => {
+    if (of !== epoch) return
     failures++
-    // Calls that were under way when the backend was ejected tell nothing new.
     if (state() === 'trial' || (ejections === 0 && failures >= options.failuresToEject)) eject()
   }
   return {
@@ -55,21 +60,22 @@ export function createHealth(deps: { nowMs: () => number }, options: HealthOptio
     started() {
       if (state() === 'trial') onTrial = true
     },
-    succeeded() {
-      if (state() === 'ejected') return
+    epoch: () => epoch,
+    succeeded(of) {
+      if (of !== epoch || state() === 'ejected') return
       failures = 0
       ejections = 0
       onTrial = false
     },
     failed,
-    ended() {
-      onTrial = false
+    ended(of) {
+      if (of === epoch) onTrial = false
     },
     pauseUntil(atMs) {
       pausedUntilMs = Math.max(pausedUntilMs, atMs)
     },
     probed(ok) {
-      if (!ok) failed()
+      if (!ok) failed(epoch)
       else if (state() === 'ejected') ejectedUntilMs = deps.nowMs()
     },
     state,

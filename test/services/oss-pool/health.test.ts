@@ -7,14 +7,14 @@ function harness() {
   return {
     health,
     at: (ms: number) => (now = ms),
-    fail: (times: number) => Array.from({ length: times }, health.failed),
+    fail: (times: number) => Array.from({ length: times }, () => health.failed(health.epoch())),
   }
 }
 
 test('failures in a row eject, and a success between them does not let them', () => {
   const { health, fail } = harness()
   fail(2)
-  health.succeeded()
+  health.succeeded(health.epoch())
   fail(2)
   expect(health.state()).toBe('healthy')
   fail(1)
@@ -30,7 +30,7 @@ test('after its time one call tries it out, and its success brings the rest back
   expect(health.available()).toBe(true)
   health.started()
   expect(health.available()).toBe(false)
-  health.succeeded()
+  health.succeeded(health.epoch())
   expect(health.state()).toBe('healthy')
   expect(health.available()).toBe(true)
 })
@@ -46,7 +46,7 @@ test('a failed trial ejects for longer each time, up to a bound', () => {
     at(now)
     expect(health.state()).toBe('trial')
     health.started()
-    health.failed()
+    fail(1)
   }
 })
 
@@ -55,15 +55,24 @@ test('a trial that said nothing of its health leaves room for another', () => {
   fail(3)
   at(1_000)
   health.started()
-  health.ended()
+  health.ended(health.epoch())
   expect(health.available()).toBe(true)
 })
 
-test('a late failure of a call from before the ejection does not lengthen it', () => {
+test('calls from before the ejection neither lengthen it nor decide the trial', () => {
   const { health, at, fail } = harness()
-  fail(8)
+  const before = health.epoch()
+  fail(3)
+  health.failed(before)
   at(1_000)
+  health.started()
+  health.failed(before)
+  health.succeeded(before)
   expect(health.state()).toBe('trial')
+  health.ended(before)
+  expect(health.available()).toBe(false)
+  health.succeeded(health.epoch())
+  expect(health.state()).toBe('healthy')
 })
 
 test('probes eject as calls do, and a good one ends an ejection with a trial', () => {

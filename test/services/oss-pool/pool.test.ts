@@ -108,7 +108,7 @@ test('a step is sent away when every backend it could have was ejected for its w
   at(60_000)
   pool.tick()
   expect(pool.waiting()).toBe(1)
-  for (let i = 0; i < 3; i++) held.health.failed()
+  for (let i = 0; i < 3; i++) held.health.failed(0)
   pool.tick()
   at(61_000)
   pool.tick()
