@@ -27,7 +27,8 @@ function toSpec(backend: PolicyBackend, policy: CompiledPolicy, env: Env): Backe
     // Ollama and older servers know max_tokens alone, and every server of open models knows it.
     chat: createOpenAiChat({ baseUrl, apiKey, tokenField: 'max_tokens' }),
     identity: JSON.stringify([id, model, modelName, baseUrl, region, complianceTags, apiKeyEnv]),
-    probeUrls: [new URL('/health', baseUrl).href, `${baseUrl}/models`],
+    // Beside /v1, whatever path lies before: a gateway may serve several backends.
+    probeUrls: [`${baseUrl.replace(/\/v1$/, '')}/health`, `${baseUrl}/models`],
     apiKey,
   }
 }
