@@ -64,12 +64,17 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
       last = { end: failedEnd(made, outcome), error: outcome }
       if (!(outcome.transient || elsewhere.has(outcome.reason)) || callNo >= options.maxCalls) return last.end
       avoid = backend.id
-      const alone = !deps.pool.backends().some((each) => each.id !== avoid && each.model === job.model.id)
-      const waitMs = alone ? backoffMs(callNo, deps.random, outcome.retryAfterMs) : 0
+      const waitMs = isAlone(deps.pool, backend, job) ? backoffMs(callNo, deps.random, outcome.retryAfterMs) : 0
       if (deps.nowMs() + waitMs >= job.deadlineAtMs) return last.end
       if (waitMs > 0) await sleep(waitMs, undefined, { signal: limit.signal }).catch(() => undefined)
     }
   }
+}
+
+/** Whether the next call goes to the same backend again. */
+function isAlone(pool: Pool, { id, model }: Backend, job: ModelJob): boolean {
+  const isOther = (each: Backend) => each.id !== id && each.model === model
+  return !pool.backends().some((each) => isOther(each) && each.health.available() && job.permits(each))
 }
 
 async function acquire(
