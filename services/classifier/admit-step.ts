@@ -74,9 +74,12 @@ export async function admitStep(
   }
 }
 
-/** The record as it was published, to the topic where it belongs. */
+/**
+ * The record as it was published, to the topic where it belongs; compressed, since its publisher may have needed that to
+ * stay under the topic's limit.
+ */
 function moved(record: InboundRecord, topic: string, taskId: string): OutboundRecord {
   const headers: Record<string, string | Buffer> = {}
   for (const [name, value] of Object.entries(record.headers)) if (value !== undefined) headers[name] = value
-  return { topic, key: record.key ?? taskId, value: record.value, headers }
+  return { topic, key: record.key ?? taskId, value: record.value, headers, compress: true }
 }

@@ -68,7 +68,7 @@ describe('a new step', () => {
     const { handle } = classifier()
     const step = makeStep({ priority: 'batch' })
     const moved = await handle(stepRecord(step))
-    expect(moved).toMatchObject({ topics: ['agent.steps.batch'], audit: [] })
+    expect(moved).toMatchObject({ topics: ['agent.steps.batch'], audit: [], compressed: [true] })
     const decided = await handle(stepRecord(step, { topic: 'agent.steps.batch', offset: 3 }))
     expect(decided.topics).toEqual(['agent.steps.oss.batch'])
   })

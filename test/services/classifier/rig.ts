@@ -56,6 +56,7 @@ export function memoryClaims(): Claims {
 
 export interface ReadHandled {
   topics: string[]
+  compressed: boolean[]
   routed: RoutedStep[]
   results: StepResult[]
   audit: AuditType[]
@@ -68,6 +69,7 @@ export async function read(handled: Handled): Promise<ReadHandled> {
   const decisions = (handled.audit ?? []).filter((draft) => draft.type === 'decision')
   return {
     topics: handled.records.map((record) => record.topic),
+    compressed: handled.records.map((record) => record.compress ?? false),
     routed: await Promise.all(of(/steps\.(oss|frontier)/).map(({ value }) => codec.decode('routed-step', value))),
     results: await Promise.all(of(/results$/).map(({ value }) => codec.decode('step-result', value))),
     audit: (handled.audit ?? []).map((draft) => draft.type),
