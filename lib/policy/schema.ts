@@ -171,7 +171,7 @@ export const policySchema = z.strictObject({
       /** The same for a batch step, which may stand behind a night's work. @default 24 hours */
       batchDeadlineMs: durationMs.default(86_400_000),
       /** How long the first record of a (tenantId, stepId) wins. @default 24 hours */
-      dedupeWindowMs: durationMs.default(86_400_000),
+      dedupeWindowMs: durationMs.min(1).default(86_400_000),
       /** How long a step waits for a model whose backends are all ejected, before another decision. @default 15 s */
       backendWaitMs: durationMs.default(15_000),
     })
