@@ -3,7 +3,8 @@ import type { AgentStep, StepKind } from '#lib/events/types.generated'
 import { countImages, textsOf } from './message-text.ts'
 import { emptyCounts, scanText } from './text-scan.ts'
 import { estimatePromptTokens } from './token-estimate.ts'
-import { readToolAmbiguity, type ToolAmbiguity } from './tool-ambiguity.ts'
+import { noAmbiguity, readTools, type ToolAmbiguity } from './tool-ambiguity.ts'
+import { readToolShape, toolShapeNames } from './tool-shape.ts'
 import { readTrace, type TraceReading } from './trace.ts'
 
 /** What a scorer sees of a step. Counts, never cut short: the whole request is read, whatever its length. */
@@ -28,6 +29,8 @@ export interface StepFeatures {
   /** The caller asks for more than medium effort. */
   askedToReason: boolean
   ambiguity: ToolAmbiguity
+  /** By `toolShapeNames`. */
+  toolShape: Float64Array
   trace: TraceReading
 }
 
@@ -51,6 +54,9 @@ export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, reque
     images += countImages(message)
     if (message.role === 'assistant') assistantTurns++
   }
+  const tools = readTools(request)
+  const toolShape = new Float64Array(toolShapeNames.length)
+  readToolShape(tools, toolShape, 0)
   const promptTokens = estimatePromptTokens(request, images, counts)
   return {
     kind: step.kind,
@@ -66,7 +72,8 @@ export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, reque
     maxOutputTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
     answerFormat: request.response_format?.type ?? 'text',
     askedToReason: ['high', 'xhigh', 'max'].includes(request.reasoning_effort ?? ''),
-    ambiguity: readToolAmbiguity(request),
+    ambiguity: tools?.ambiguity ?? noAmbiguity,
+    toolShape,
     trace: readTrace(request),
   }
 }
