@@ -1,6 +1,6 @@
 import type { ChatMessage, ChatTool } from '#lib/events/chat-request'
 import type { BfclItem } from './bfcl.ts'
-import { pick, shuffled, type Random } from './seeded-random.ts'
+import { pick, shuffled, type Random } from '#lib/calibration/seeded-random'
 import type { MakeTwin } from './twins.ts'
 
 export const offerSize = 14

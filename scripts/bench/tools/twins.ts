@@ -1,5 +1,5 @@
 import type { ChatTool } from '#lib/events/chat-request'
-import { pick, shuffled, type Random } from './seeded-random.ts'
+import { pick, shuffled, type Random } from '#lib/calibration/seeded-random'
 
 /** Makes a tool that does what another one does, and says so in another way. */
 export type MakeTwin = (tool: ChatTool, random: Random) => ChatTool

@@ -1,4 +1,4 @@
-/** Uniform in [0, 1): mulberry32, so that a bench draws the same on every machine. */
+/** Uniform in [0, 1): mulberry32, so that the same seed draws the same on every machine. */
 export type Random = () => number
 
 export function seededRandom(seed: number): Random {
