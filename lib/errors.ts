@@ -28,6 +28,7 @@ export const errorCodes = [
   'SHUNT_REDIS_UNAVAILABLE',
   'SHUNT_AWAIT_TIMEOUT',
   'SHUNT_SETUP_FAILED',
+  'SHUNT_LABELS_TOO_FEW',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
 
