@@ -18,13 +18,13 @@ export interface Targets {
 export const unlabelled = 2
 
 interface Grower {
-  /** Row-major, `width` figures a row. */
-  inputs: Float64Array
-  width: number
-  targets: Targets
+  /** Of each input the values of all rows: they are read input by input. */
+  columns: readonly Float32Array[]
+  targets: PackedTargets
   options: ForestOptions
   tried: number
-  columns: Int32Array
+  /** Indexes of inputs, shuffled as they are drawn. */
+  drawing: Int32Array
   nodeInputs: number[]
   nodeThresholds: number[]
   nodeJumps: number[]
@@ -39,19 +39,17 @@ interface Grower {
  * A leaf that lacks labels of a head takes its parent's rate.
  */
 export function growForest(
-  inputs: Float64Array,
-  width: number,
+  columns: readonly Float32Array[],
   rows: Int32Array,
   targets: Targets,
   options: ForestOptions,
 ): Forest {
   const grower: Grower = {
-    inputs,
-    width,
-    targets,
+    columns,
+    targets: { oss: pack(targets.oss), frontier: pack(targets.frontier) },
     options,
-    tried: Math.max(1, Math.round(options.triedShare * width)),
-    columns: Int32Array.from({ length: width }, (_, i) => i),
+    tried: Math.max(1, Math.round(options.triedShare * columns.length)),
+    drawing: Int32Array.from(columns.keys()),
     nodeInputs: [],
     nodeThresholds: [],
     nodeJumps: [],
@@ -80,7 +78,7 @@ interface Tally {
 }
 
 function grow(grower: Grower, rows: Int32Array, parentOss: number, parentFrontier: number): void {
-  const { inputs, width, nodeInputs, nodeThresholds, nodeJumps, leafValues } = grower
+  const { nodeInputs, nodeThresholds, nodeJumps, leafValues } = grower
   const all = tally(grower.targets, rows)
   const oss = all.oss === 0 ? parentOss : all.ossOnes / all.oss
   const frontier = all.frontier === 0 ? parentFrontier : all.frontierOnes / all.frontier
@@ -96,7 +94,8 @@ function grow(grower: Grower, rows: Int32Array, parentOss: number, parentFrontie
   nodeInputs.push(split.input)
   nodeThresholds.push(split.threshold)
   nodeJumps.push(0)
-  const isLeft = (row: number) => inputs[row * width + split.input]! <= split.threshold
+  const column = grower.columns[split.input]!
+  const isLeft = (row: number) => column[row]! <= split.threshold
   grow(grower, rows.filter(isLeft), oss, frontier)
   nodeJumps[node] = nodeInputs.length - node
   const right = rows.filter((row) => !isLeft(row))
@@ -104,28 +103,30 @@ function grow(grower: Grower, rows: Int32Array, parentOss: number, parentFrontie
 }
 
 function findSplit(grower: Grower, rows: Int32Array, all: Tally): { input: number; threshold: number } | null {
-  const { inputs, width, targets, options, tried, columns } = grower
+  const { columns, targets, options, tried, drawing } = grower
+  const width = columns.length
   const { random, minLeaf } = options
   let best: { input: number; threshold: number } | null = null
   let bestGain = 1e-9
   // Constant inputs do not count as tried: most figures are constant among steps of one kind.
   for (let drawn = 0, counted = 0; drawn < width && counted < tried; drawn++) {
     const other = drawn + Math.floor(random() * (width - drawn))
-    const input = columns[other]!
-    columns[other] = columns[drawn]!
-    columns[drawn] = input
-    let low = Infinity
-    let high = -Infinity
-    for (const row of rows) {
-      const value = inputs[row * width + input]!
+    const input = drawing[other]!
+    drawing[other] = drawing[drawn]!
+    drawing[drawn] = input
+    const column = columns[input]!
+    let low = column[rows[0]!]!
+    let high = low
+    for (let i = 1; i < rows.length; i++) {
+      const value = column[rows[i]!]!
       if (value < low) low = value
-      if (value > high) high = value
+      else if (value > high) high = value
     }
     if (!(low < high)) continue
     counted++
     // In single precision, as it is kept.
     const threshold = Math.fround(low + random() * (high - low))
-    const left = tallyBelow(grower, rows, input, threshold, targets)
+    const left = tallyBelow(column, rows, threshold, targets)
     if (!holdsEnough(left, all, minLeaf)) continue
     const gain =
       varianceGain(left.oss, left.ossOnes, all.oss, all.ossOnes) +
@@ -138,31 +139,53 @@ function findSplit(grower: Grower, rows: Int32Array, all: Tally): { input: numbe
   return best
 }
 
-function tallyBelow(
-  { inputs, width }: Pick<Grower, 'inputs' | 'width'>,
-  rows: Int32Array,
-  input: number,
-  threshold: number,
-  targets: Targets,
-): Tally {
-  let oss = 0
-  let ossOnes = 0
-  let frontier = 0
-  let frontierOnes = 0
-  for (const row of rows) {
-    if (inputs[row * width + input]! > threshold) continue
-    const ofOss = targets.oss[row]!
-    const ofFrontier = targets.frontier[row]!
-    if (ofOss !== unlabelled) {
-      oss++
-      ossOnes += ofOss
-    }
-    if (ofFrontier !== unlabelled) {
-      frontier++
-      frontierOnes += ofFrontier
-    }
+function tally({ oss, frontier }: PackedTargets, rows: Int32Array): Tally {
+  let ossSum = 0
+  let frontierSum = 0
+  for (let i = 0; i < rows.length; i++) {
+    ossSum += oss[rows[i]!]!
+    frontierSum += frontier[rows[i]!]!
   }
-  return { oss, ossOnes, frontier, frontierOnes }
+  return unpack(ossSum, frontierSum)
+}
+
+/** Of the rows whose value is not above the threshold. The innermost loop of all training. */
+function tallyBelow(
+  column: Float32Array,
+  rows: Int32Array,
+  threshold: number,
+  { oss, frontier }: PackedTargets,
+): Tally {
+  let ossSum = 0
+  let frontierSum = 0
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i]!
+    if (column[row]! > threshold) continue
+    ossSum += oss[row]!
+    frontierSum += frontier[row]!
+  }
+  return unpack(ossSum, frontierSum)
+}
+
+/** A label is 1, and 2²⁶ more where it is a right answer: one sum counts both, exactly for up to 67 million rows. */
+const packedOne = 2 ** 26
+
+interface PackedTargets {
+  oss: Float64Array
+  frontier: Float64Array
+}
+
+function pack(targets: Uint8Array): Float64Array {
+  return Float64Array.from(targets, (target) => (target === unlabelled ? 0 : 1 + target * packedOne))
+}
+
+function unpack(oss: number, frontier: number): Tally {
+  return {
+    oss: oss % packedOne,
+    ossOnes: Math.floor(oss / packedOne),
+    frontier: frontier % packedOne,
+    frontierOnes: Math.floor(frontier / packedOne),
+  }
 }
 
 /** Each side has enough labels of each head that has labels at all. */
@@ -181,9 +204,4 @@ function varianceGain(leftCount: number, leftOnes: number, count: number, ones: 
 
 function isPure({ oss, ossOnes, frontier, frontierOnes }: Tally): boolean {
   return (ossOnes === 0 || ossOnes === oss) && (frontierOnes === 0 || frontierOnes === frontier)
-}
-
-function tally(targets: Targets, rows: Int32Array): Tally {
-  const none = { inputs: new Float64Array(1), width: 0 }
-  return tallyBelow(none, rows, 0, Infinity, targets)
 }

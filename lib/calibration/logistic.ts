@@ -52,8 +52,8 @@ export function fitLogistic(
       next = moved(at, direction, rate)
       nextLoss = lossAt(matrix, rows, targets, c, next, nextGradient)
     }
-    const step = next.map((value, i) => value - at[i]!)
-    const change = nextGradient.map((value, i) => value - gradient[i]!)
+    const step = moved(next, at, -1)
+    const change = moved(nextGradient, gradient, -1)
     const curvature = dot(step, change)
     if (curvature > 1e-12) {
       steps.push({ step, change, inverse: 1 / curvature })
@@ -83,8 +83,10 @@ interface Step {
   inverse: number
 }
 
-function moved(from: Float64Array, direction: Float64Array, rate: number): Float64Array<ArrayBuffer> {
-  return Float64Array.from(from, (value, i) => value + rate * direction[i]!)
+function moved(from: Float64Array<ArrayBuffer>, direction: Float64Array, rate: number): Float64Array<ArrayBuffer> {
+  const to = from.slice()
+  addScaled(to, direction, rate)
+  return to
 }
 
 function lossAt(
@@ -119,7 +121,8 @@ function lossAt(
 
 /** The two-loop recursion. */
 function descent(gradient: Float64Array, steps: readonly Step[]): Float64Array {
-  const direction = gradient.map((value) => -value)
+  const direction = new Float64Array(gradient.length)
+  addScaled(direction, gradient, -1)
   const parts: number[] = []
   for (const { step, change, inverse } of steps.toReversed()) {
     const part = inverse * dot(step, direction)

@@ -35,7 +35,7 @@ export const denseNames: readonly string[] = [
 export const denseSize = denseNames.length
 
 /** Writes `denseSize` figures. `features` are those of `request`. */
-export function readDense(features: StepFeatures, request: Pick<ChatRequest, 'messages'>, out: Float64Array): void {
+export function readDense(features: StepFeatures, request: Pick<ChatRequest, 'messages'>, out: Float32Array): void {
   const { trace } = features
   let i = 0
   for (const kind of kinds) out[i++] = kind === features.kind ? 1 : 0

@@ -1,7 +1,7 @@
 import type { ChatMessage, ChatRequest } from '#lib/events/chat-request'
 import type { AgentStep, StepKind } from '#lib/events/types.generated'
 import { countImages, textsOf } from './message-text.ts'
-import { emptyCounts, scanText } from './text-scan.ts'
+import { emptyCounts, type TextCounts } from './text-scan.ts'
 import { estimatePromptTokens } from './token-estimate.ts'
 import { noAmbiguity, readTools, type ToolAmbiguity } from './tool-ambiguity.ts'
 import { readToolShape, toolShapeNames } from './tool-shape.ts'
@@ -30,7 +30,7 @@ export interface StepFeatures {
   askedToReason: boolean
   ambiguity: ToolAmbiguity
   /** By `toolShapeNames`. */
-  toolShape: Float64Array
+  toolShape: Float32Array
   trace: TraceReading
 }
 
@@ -48,6 +48,7 @@ export type QuestionForm = 'none' | 'question' | 'choice' | 'why' | 'calculate'
 /** `request` is the step's own, validated. */
 export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, request: ChatRequest): StepFeatures {
   const counts = emptyCounts()
+  const taskCounts = emptyCounts()
   let images = 0
   let assistantTurns = 0
   for (const message of request.messages) {
@@ -55,9 +56,9 @@ export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, reque
     if (message.role === 'assistant') assistantTurns++
   }
   const tools = readTools(request)
-  const toolShape = new Float64Array(toolShapeNames.length)
+  const toolShape = new Float32Array(toolShapeNames.length)
   readToolShape(tools, toolShape, 0)
-  const promptTokens = estimatePromptTokens(request, images, counts)
+  const promptTokens = estimatePromptTokens(request, images, counts, taskCounts)
   return {
     kind: step.kind,
     requestBytes: Buffer.byteLength(step.request),
@@ -67,7 +68,7 @@ export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, reque
     imageCount: images,
     words: counts.words,
     nonAsciiPpm: ratioPpm(counts.nonAscii, counts.chars),
-    task: readTask(request.messages),
+    task: readTask(request.messages, taskCounts),
     toolCount: request.tools?.length ?? 0,
     maxOutputTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
     answerFormat: request.response_format?.type ?? 'text',
@@ -78,11 +79,9 @@ export function extractFeatures(step: Pick<AgentStep, 'kind' | 'request'>, reque
   }
 }
 
-function readTask(messages: readonly ChatMessage[]): TaskFeatures {
+function readTask(messages: readonly ChatMessage[], counts: TextCounts): TaskFeatures {
   const last = messages.findLast((message) => message.role === 'user')
   const text = last ? textsOf(last).join('\n') : ''
-  const counts = emptyCounts()
-  scanText(text, counts)
   return {
     words: counts.words,
     numbers: counts.numbers,

@@ -6,7 +6,7 @@ export const fullLeaf = 65_535
 export type Forest = Pick<ScorerModel, 'treeRoots' | 'nodeInputs' | 'nodeThresholds' | 'nodeJumps' | 'leafValues'>
 
 /** Mean over all trees of what the leaves hold: P(OSS right) and P(frontier right). Zeros of a forest without trees. */
-export function readForest(forest: Forest, inputs: Float64Array, out: Float64Array): void {
+export function readForest(forest: Forest, inputs: Float32Array, out: Float64Array): void {
   const { treeRoots, nodeInputs, nodeThresholds, nodeJumps, leafValues } = forest
   let oss = 0
   let frontier = 0

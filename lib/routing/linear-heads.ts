@@ -41,7 +41,7 @@ export function readMargins(
   model: LinearPart,
   { wordIdf, pieceIdf }: TextTables,
   { words, pieces }: Grams,
-  dense: Float64Array,
+  dense: Float32Array,
 ): { oss: number; frontier: number } {
   const { wordWeights, pieceWeights, denseWeights, denseMeans, denseScales, header } = model
   let wordsOss = 0
@@ -76,7 +76,7 @@ type LatentPart = Pick<ScorerModel, 'header' | 'termRows' | 'termVectors' | 'ter
  * Where a text stands along the main directions in which the training texts differ (latent semantic analysis, Deerwester
  * et al. 1990): the mean of its terms' vectors, of unit length in the space of terms.
  */
-export function readLatent(model: LatentPart, terms: Int32Array, out: Float64Array, at: number): void {
+export function readLatent(model: LatentPart, terms: Int32Array, out: Float32Array, at: number): void {
   const { termRows, termVectors, termIdf, header } = model
   const { latentDims: dims, termScale } = header
   out.fill(0, at, at + dims)

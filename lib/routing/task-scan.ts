@@ -4,9 +4,9 @@
  */
 export interface TaskScan {
   /** Over the whole message, by `charKinds`. */
-  chars: Float64Array
+  chars: Int32Array
   /** The same of what stands before the first item. */
-  stemChars: Float64Array
+  stemChars: Int32Array
   /** Runs of digits before the first item. */
   stemNumbers: number
   /** Last character of the stem that is no white space; 0 of an empty one. */
@@ -81,8 +81,8 @@ put('$', charKinds.dollar)
 put('\n', charKinds.newline)
 
 const scan = {
-  chars: new Float64Array(kindCount),
-  stemChars: new Float64Array(kindCount),
+  chars: new Int32Array(kindCount),
+  stemChars: new Int32Array(kindCount),
   stemNumbers: 0,
   stemEnd: 0,
   assignments: 0,
@@ -150,7 +150,7 @@ function itemContent(text: string, start: number, end: number): number {
   return i > gap && i < end ? i : -1
 }
 
-const line = new Float64Array(kindCount)
+const line = new Int32Array(kindCount)
 
 function readItem(text: string, start: number, end: number): void {
   const firstWord = scan.wordCount
@@ -174,9 +174,17 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
   let capital = 0
   let digits = 0
   let number = 0
-  let before: number = charKinds.space
+  let lower = 0
   for (let i = start; i <= end; i++) {
     const code = i < end ? text.charCodeAt(i) : 32
+    // Most characters are these, and inside a word they say nothing more.
+    if (code >= 97 && code <= 122 && digits === 0) {
+      lower++
+      if (length === 0) capital = 0
+      hash = Math.imul(hash ^ code, hashPrime)
+      length++
+      continue
+    }
     const kind = code < 128 ? kinds[code]! : charKinds.beyondAscii
     if (i < end) line[kind]!++
     if (kind === charKinds.lower || kind === charKinds.upper || kind === charKinds.beyondAscii) {
@@ -185,7 +193,8 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
       length++
     } else if (length > 0) {
       addWord(hash, length, capital)
-      if (length === 1 && (code === 61 || code === 40 || (code === 32 && text.charCodeAt(i + 1) === 61))) scan.assignments++
+      if (length === 1 && (code === 61 || code === 40 || (code === 32 && text.charCodeAt(i + 1) === 61)))
+        scan.assignments++
       hash = hashSeed
       length = 0
     }
@@ -197,14 +206,17 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
       if (digits === 4 && number >= 1900 && number < 2100) scan.years++
       digits = number = 0
     }
-    if (code === 95 && before === charKinds.mark && text.charCodeAt(i - 1) === 95) scan.blanks++
-    if (isStem && kind !== charKinds.space) scan.stemEnd = code
-    before = kind
+    if (code === 95 && i > start && text.charCodeAt(i - 1) === 95) scan.blanks++
   }
+  line[charKinds.lower]! += lower
   for (let kind = 0; kind < kindCount; kind++) {
     scan.chars[kind]! += line[kind]!
     if (isStem) scan.stemChars[kind]! += line[kind]!
   }
+  if (!isStem) return
+  let last = end - 1
+  while (last >= start && text.charCodeAt(last) <= 32) last--
+  if (last >= start) scan.stemEnd = text.charCodeAt(last)
 }
 
 function addWord(hash: number, length: number, capital: number): void {

@@ -63,7 +63,7 @@ const comparedItems = 10
  * How a user's message is put, as figures that grow with ln(1 + n) or are shares. Read by trees, so their scale says
  * nothing. Writes `shapeSize` figures from `at` on.
  */
-export function readTaskShape(scan: TaskScan, out: Float64Array, at: number): void {
+export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): void {
   const { chars, stemChars, wordCount, words, stemWordCount } = scan
   let total = 0
   for (let kind = 0; kind < chars.length; kind++) total += chars[kind]!
@@ -135,7 +135,7 @@ export function readTaskShape(scan: TaskScan, out: Float64Array, at: number): vo
   if (scan.items.length > 0) readItems(scan, out, i)
 }
 
-function readItems({ items, words, stemWordCount }: TaskScan, out: Float64Array, at: number): void {
+function readItems({ items, words, stemWordCount }: TaskScan, out: Float32Array, at: number): void {
   const count = items.length
   let chars = 0
   let squares = 0

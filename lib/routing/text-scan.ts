@@ -17,6 +17,10 @@ export function emptyCounts(): TextCounts {
   return { chars: 0, words: 0, numbers: 0, nonAscii: 0, codeMarks: 0, tokenQuarters: 0 }
 }
 
+export function addCounts(from: Readonly<TextCounts>, to: TextCounts): void {
+  for (const key of Object.keys(to) as (keyof TextCounts)[]) to[key] += from[key]
+}
+
 const SPACE = 0
 const LETTER = 1
 const DIGIT = 2

@@ -15,7 +15,7 @@ const covered = 0.2
  * What is offered and asked for, as figures: number and size of the tools, how the best one fits, and how much the request
  * brings for its arguments: twice as many values as one call needs speak for two calls. Zeros where no tool may be called.
  */
-export function readToolShape(reading: ToolReading | undefined, out: Float64Array, at: number): void {
+export function readToolShape(reading: ToolReading | undefined, out: Float32Array, at: number): void {
   out.fill(0, at, at + toolShapeNames.length)
   if (!reading) return
   const { profiles, best, ambiguity, evidence, query } = reading

@@ -32,7 +32,7 @@ export function createTrainedScorer(model: ScorerModel, hash: string): TrainedSc
     wordIdf: idfOf(model.wordUsers, header.documents),
     pieceIdf: idfOf(model.pieceUsers, header.documents),
   }
-  const inputs = new Float64Array(denseSize + header.latentDims + 3)
+  const inputs = new Float32Array(denseSize + header.latentDims + 3)
   const forest = new Float64Array(2)
   const knows = ({ kind }: Pick<StepFeatures, 'kind'>) => (header.kinds[kind] ?? 0) >= minLabelsPerKind
 
@@ -72,7 +72,7 @@ export function createTrainedScorer(model: ScorerModel, hash: string): TrainedSc
 }
 
 /** The two margins and their difference, as the forest reads them: in probabilities, so that far ends do not matter. */
-export function setMargins(inputs: Float64Array, at: number, oss: number, frontier: number): void {
+export function setMargins(inputs: Float32Array, at: number, oss: number, frontier: number): void {
   const pOss = logistic(oss)
   const pFrontier = logistic(frontier)
   inputs[at] = pOss
