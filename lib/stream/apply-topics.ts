@@ -7,6 +7,7 @@ import type { ControlOrder } from '#lib/events/types.generated'
 import type { Logger } from '#lib/telemetry/logger'
 import { kafkaErrorType } from './kafka-errors.ts'
 import { producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
+import { createLaneLog, fence } from './lane-log.ts'
 import { encodeProgress, initialProgress } from './progress-codec.ts'
 import { stageGroupNames, stageGroups } from './stage-groups.ts'
 import { markerName, readMarkers } from './topic-markers.ts'
@@ -149,18 +150,21 @@ async function ensureLanes(
         const hasOffset = Number(offset) >= 0
         if (hasOffset && markers.has(marker)) continue
         if (!hasOffset && markers.has(marker)) lost.push(`${group}/${topic}/${partition}`)
-        else {
-          await writeLane(deps, options, { lane, marker, controlTopic, hasOffset })
-          if (!hasOffset) started.push(`${group}/${topic}/${partition}`)
-        }
+        else if (await writeLane(deps, admin, options, { lane, marker, controlTopic, hasOffset }))
+          started.push(`${group}/${topic}/${partition}`)
       }
   }
   return { started, lost }
 }
 
-/** Marker and, unless there is one, offset 0 in one transaction, so that neither is ever there without the other. */
+/**
+ * Marker and, unless there is one, offset 0 in one transaction, so that neither is ever there without the other. True
+ * if the lane was given its offset. Another run of this may have started the lane since its offset was looked up, and
+ * services may work on it: as a lane does, this fences, then reads, and writes only where there still is nothing.
+ */
 async function writeLane(
   deps: ApplyTopicsDeps,
+  admin: Admin,
   options: ApplyTopicsOptions,
   at: {
     lane: { group: string; topic: string; partition: number }
@@ -168,7 +172,7 @@ async function writeLane(
     controlTopic: string
     hasOffset: boolean
   },
-): Promise<void> {
+): Promise<boolean> {
   const { group, topic, partition } = at.lane
   const order: ControlOrder = {
     name: at.marker,
@@ -181,15 +185,21 @@ async function writeLane(
   const record: OutboundRecord = { topic: at.controlTopic, key: at.marker, value: deps.encodeOrder(order) }
   const transactionalId = transactionalIdOf(group, topic, partition)
   const producer = deps.kafka('shunt-topics').producer(producerConfig(at.hasOffset ? undefined : transactionalId))
-  await producer.connect()
+  const laneLog = createLaneLog(admin, at.lane)
   try {
     if (at.hasOffset) {
       // A running lane holds the transactional id: only the marker is missing, and it needs no transaction.
+      await producer.connect()
       await producer.send({ topic: record.topic, messages: [{ key: record.key, value: record.value }] })
-      return
+      return false
     }
+    // Looked up before fencing as well, since fencing a lane that runs makes it open anew.
+    if (await laneLog.committed()) return false
+    await fence(producer)
+    if (await laneLog.committed()) return false
     const metadata = encodeProgress(initialProgress(0))
     await commitTransaction(producer, [record], { ...at.lane, offset: 0, metadata })
+    return true
   } catch (error) {
     throw new ShuntError('SHUNT_TOPICS_NOT_APPLIED', `cannot start lane ${group}/${topic}/${partition}; run it again`, {
       retryable: true,

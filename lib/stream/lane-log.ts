@@ -36,6 +36,13 @@ export interface FencedLane {
   bounds: { start: number; end: number }
 }
 
+/** From here on whoever held the producer's transactional id before can commit no more. */
+export async function fence(producer: Producer): Promise<void> {
+  await producer.connect()
+  // connect() initialises the idempotent id only; the transactional id, which fences, is initialised by this.
+  await (await producer.transaction()).abort()
+}
+
 /**
  * Takes the lane from its owner before, and only then reads what that one has committed. Throws what `whyMissing` gives
  * where nothing is committed, SHUNT_METADATA_UNKNOWN, and SHUNT_OFFSETS_LOST where the log ends before the offset.
@@ -46,9 +53,7 @@ export async function fenceAndRead(
 ): Promise<FencedLane> {
   const fresh = deps.newProducer()
   try {
-    await fresh.connect()
-    // connect() initialises the idempotent id only; the transactional id, which fences, is initialised by this.
-    await (await fresh.transaction()).abort()
+    await fence(fresh)
     const committed = await deps.laneLog.committed()
     if (!committed) throw await deps.whyMissing()
     const progress = decodeProgress(committed.offset, committed.metadata)

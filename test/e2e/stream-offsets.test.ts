@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { producerConfig, transactionalIdOf } from '#lib/stream/kafka'
-import { stageGroups } from '#lib/stream/stage-groups'
+import { applyTopics } from '#lib/stream/apply-topics'
+import { producerConfig, transactionalIdOf, type KafkaFactory } from '#lib/stream/kafka'
+import { encodeProgress, initialProgress } from '#lib/stream/progress-codec'
+import { stageGroupNames, stageGroups } from '#lib/stream/stage-groups'
 import { commitTransaction } from '#lib/stream/transaction'
 import type { Handle } from '#lib/stream/types'
 import { createStreamRig, type StreamRig } from '../support/stream-rig.ts'
@@ -96,7 +98,62 @@ describe('offsets', () => {
     expect(new Set(reader.records(rig.topic('agent.results')).map((record) => record.key)).size).toBe(60)
     expect(reader.records(rig.topic('agent.results'))).toHaveLength(60)
   })
+
+  test('of two that apply topics at once, the later leaves alone what the earlier started and services committed', async () => {
+    rig = createStreamRig(stack)
+    const lane = { group: `${rig.namespace}.classifier`, topic: rig.topic('agent.steps'), partition: 0 }
+    const lanes = stageGroupNames.flatMap((group) => stageGroups[group]).length
+    // The later one is held up when it has seen that no lane has an offset, and is about to write the first.
+    const later = applyOn(
+      beforeFirstLane(rig.kafka, async () => {
+        expect((await rig.apply(1)).started).toHaveLength(lanes)
+        await commit(lane, 7)
+      }),
+    )
+    expect(await later).toMatchObject({ started: [], lost: [] })
+    const admin = rig.kafka('admin').admin()
+    await admin.connect()
+    const [found] = await admin.fetchOffsets({ groupId: lane.group, topics: [lane.topic] })
+    await admin.disconnect()
+    expect(found?.partitions).toMatchObject([
+      { partition: 0, offset: '7', metadata: encodeProgress(initialProgress(7)) },
+    ])
+  })
 })
+
+function applyOn(kafka: KafkaFactory) {
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+  return applyTopics(
+    { kafka, log: quiet, nowMs: Date.now, encodeOrder: (order) => Buffer.from(JSON.stringify(order)) },
+    { namespace: rig.namespace, partitions: 1, actor: 'later' },
+  )
+}
+
+async function commit(lane: { group: string; topic: string; partition: number }, offset: number): Promise<void> {
+  const transactionalId = transactionalIdOf(lane.group, lane.topic, lane.partition)
+  const producer = rig.kafka('service').producer(producerConfig(transactionalId))
+  await producer.connect()
+  await commitTransaction(producer, [], { ...lane, offset, metadata: encodeProgress(initialProgress(offset)) })
+  await producer.disconnect()
+}
+
+/** Runs `act` when a producer connects for the first time. */
+function beforeFirstLane(kafka: KafkaFactory, act: () => Promise<void>): KafkaFactory {
+  let acted: Promise<void> | null = null
+  return (clientId) => {
+    const real = kafka(clientId)
+    const producer: typeof real.producer = (config) => {
+      const made = real.producer(config)
+      return { ...made, connect: () => (acted ??= act()).then(made.connect) }
+    }
+    return {
+      producer,
+      consumer: real.consumer.bind(real),
+      admin: real.admin.bind(real),
+      logger: real.logger.bind(real),
+    }
+  }
+}
 
 /**
  * Takes a lane's offset away, as offsets.retention.minutes does: the group goes, and the other lanes get theirs back.
