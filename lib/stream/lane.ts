@@ -447,7 +447,15 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
 
 /** kafkajs hands out views of the whole response: one small record held would hold megabytes. */
 function copyOf(record: InboundRecord): InboundRecord {
-  return { ...record, key: record.key && Buffer.from(record.key), value: record.value && Buffer.from(record.value) }
+  const headers: Record<string, Buffer | string | undefined> = {}
+  for (const [name, value] of Object.entries(record.headers))
+    headers[name] = Buffer.isBuffer(value) ? Buffer.from(value) : value
+  return {
+    ...record,
+    key: record.key && Buffer.from(record.key),
+    value: record.value && Buffer.from(record.value),
+    headers,
+  }
 }
 
 function bytesOf(record: InboundRecord): number {

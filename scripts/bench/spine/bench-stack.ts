@@ -31,7 +31,7 @@ export interface BenchStack {
   /** `env`: settings of its own, SHUNT_MAX_IN_FLIGHT and the like. */
   startService: (name: ServiceName, options?: { id?: string; env?: Record<string, string> }) => Promise<Part>
   /** Fills a topic with records. */
-  fill: (topic: string, records: { key: string; value: Buffer }[]) => Promise<void>
+  fill: (topic: string, records: { key: string; value: Buffer; headers?: Record<string, string> }[]) => Promise<void>
   /** Sum of a group's committed offsets on a topic: how far it is, without reading along. */
   committed: (group: string, topic: string) => Promise<number>
   /** Sum of a topic's end offsets. */

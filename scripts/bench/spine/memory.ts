@@ -12,6 +12,8 @@ const timeoutMs = 120_000
 export const manySteps = 5_000
 const largeSteps = 500
 const largeStepBytes = 900_000
+/** As traced steps bring it: a header must not keep the whole response in memory that it came in. */
+const headers = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
 
 /** A pool process with thousands of calls under way. */
 export async function memoryOfManySteps(stack: BenchStack, backend: SimulatedBackend): Promise<Figure[]> {
@@ -22,6 +24,7 @@ export async function memoryOfManySteps(stack: BenchStack, backend: SimulatedBac
     steps.map((step) => ({
       key: step.taskId,
       value: stack.codec.encode('routed-step', makeRoutedStep(step, stack.policyHash, Date.now())),
+      headers,
     })),
   )
   const env = { SHUNT_MAX_IN_FLIGHT: String(manySteps) }
@@ -43,7 +46,7 @@ export async function memoryOfLargeSteps(stack: BenchStack): Promise<Figure[]> {
   const topic = stack.topic('agent.steps')
   for (let at = 0; at < largeSteps; at++) {
     const step = makeStep(largeStepBytes)
-    await stack.fill(topic, [{ key: step.taskId, value: stack.codec.encode('step', step) }])
+    await stack.fill(topic, [{ key: step.taskId, value: stack.codec.encode('step', step), headers }])
   }
   const services = await untilAnswered(stack, largeSteps, () => [
     stack.startService('classifier'),

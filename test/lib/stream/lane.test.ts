@@ -29,7 +29,7 @@ const innocent: Suspicion = {
 }
 
 /** A lane over a broker whose commits succeed or fail as the test says. */
-function laneRig() {
+function laneRig(given: Partial<LaneDeps> = {}) {
   let opened = 0
   const commits: PromiseWithResolvers<void>[] = []
   const heartbeats: (() => void)[] = []
@@ -69,6 +69,7 @@ function laneRig() {
     metrics: undefined,
     nowMs: Date.now,
     log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+    ...given,
   }
   const lane = createLane(deps, {
     group: 'group',
@@ -126,4 +127,25 @@ test('a rebalance waits for the commit under way, then opens the lane anew', asy
   await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
   await settled()
   expect(rig.opened()).toBe(2)
+})
+
+test('a record that is held keeps none of the response that it came in', async () => {
+  const response = Buffer.alloc(1024 * 1024)
+  const held: InboundRecord[] = []
+  const rig = laneRig({
+    handle: (record) => {
+      held.push(record)
+      return Promise.resolve({ records: [] })
+    },
+  })
+  rig.lane.open()
+  await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+  const parts = { key: response.subarray(0, 3), value: response.subarray(3, 9) }
+  const headers = { 'content-type': response.subarray(9, 25), traceparent: 'text', none: undefined }
+  rig.lane.accept({ fetchedOffset: 0, lastOffset: 0, records: [{ ...record(0), ...parts, headers }] })
+  await vi.waitFor(() => expect(held).toHaveLength(1))
+  const [{ key, value, headers: kept }] = held as [InboundRecord]
+  expect(kept).toEqual(headers)
+  const retained = [key, value, kept['content-type'] as Buffer].map((bytes) => bytes?.buffer.byteLength)
+  expect(Math.max(...retained.map((bytes) => bytes ?? 0))).toBeLessThan(100_000)
 })
