@@ -324,15 +324,19 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     const startedAtMs = deps.nowMs()
     lastCommitAtMs = startedAtMs
     const done = new Set(take.map((item) => item.record.offset))
+    let isSealed = false
     try {
       const sealed = sealOutputs(deps.journal, name, head, take)
+      isSealed = true
       const progress = tracker.progress(done)
       const metadata = encodeProgress({ ...progress, head: sealed.head })
       await commitTransaction(by, sealed.records, { ...at, group, offset: progress.low, metadata })
       head = sealed.head
     } catch (error) {
       outbox.putBack(take)
-      if (!closed.signal.aborted) afterFailedCommit(take, error)
+      // Everything else is of the connection, the broker or kafkajs, which throws errors of any kind when a link breaks.
+      const ofTheRecords = !isSealed || isRefusedRecord(error)
+      if (!closed.signal.aborted) afterFailedCommit(take, error, ofTheRecords)
       return
     }
     tracker.settle(done)
@@ -345,14 +349,12 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     deps.slots.pump()
   }
 
-  function afterFailedCommit(take: WorkItem[], error: unknown): void {
+  function afterFailedCommit(take: WorkItem[], error: unknown, ofTheRecords: boolean): void {
     deps.metrics?.transactionFailed(topic)
     const type = kafkaErrorType(error)
     const message = `${type ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim()
     if (isFenced(error)) deps.log.info({ ...at, type }, 'another owner fenced the lane')
     else deps.log.warn({ ...at, err: error, type }, 'transaction failed; the lane opens anew')
-    // kafkajs's own errors are of the connection or the broker, unless the broker refused the records.
-    const ofTheRecords = isRefusedRecord(error) || !(error instanceof Error && error.name.startsWith('KafkaJS'))
     if (ofTheRecords) isolateRecords(take, error)
     problem = { code: error instanceof ShuntError ? error.code : null, message }
     state = 'opening'

@@ -1,5 +1,5 @@
 import type { Producer } from 'kafkajs'
-import { expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createByteBudget, createSlots } from '#lib/stream/capacity'
 import { createLane, type LaneDeps } from '#lib/stream/lane'
 import { encodeProgress, initialProgress } from '#lib/stream/progress-codec'
@@ -148,4 +148,57 @@ test('a record that is held keeps none of the response that it came in', async (
   expect(kept).toEqual(headers)
   const retained = [key, value, kept['content-type'] as Buffer].map((bytes) => bytes?.buffer.byteLength)
   expect(Math.max(...retained.map((bytes) => bytes ?? 0))).toBeLessThan(100_000)
+})
+
+describe('a commit that fails', () => {
+  /** A lane that holds one finished record and then one commit under way, and what was rejected. */
+  async function rejectingRig(given: Partial<LaneDeps> = {}) {
+    const reject = vi.fn<LaneDeps['reject']>(() => Promise.resolve({ records: [] }))
+    const rig = laneRig({ reject, ...given })
+    rig.lane.open()
+    await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+    rig.lane.accept({ fetchedOffset: 0, lastOffset: 0, records: [record(0)] })
+    return { ...rig, reject }
+  }
+
+  test.each([
+    ['a plain error of a broken link', new Error('Broker not connected')],
+    ['a TypeError within kafkajs', new TypeError('cannot read properties of undefined')],
+    ['an error of kafkajs', Object.assign(new Error('timed out'), { name: 'KafkaJSRequestTimeoutError' })],
+  ])('for %s takes no finished work away', async (_, error) => {
+    const rig = await rejectingRig()
+    await vi.waitFor(() => expect(rig.commits).toHaveLength(1))
+    rig.commits[0]!.reject(error)
+    await settled()
+    rig.heartbeat()
+    await vi.waitFor(() => expect(rig.commits).toHaveLength(2))
+    rig.commits[1]!.resolve()
+    await vi.waitFor(() => expect(rig.lane.status().low).toBe(1))
+    expect(rig.reject).not.toHaveBeenCalled()
+  })
+
+  test('for a record that the broker refuses rejects it', async () => {
+    const rig = await rejectingRig()
+    await vi.waitFor(() => expect(rig.commits).toHaveLength(1))
+    rig.commits[0]!.reject(Object.assign(new Error('too large'), { type: 'MESSAGE_TOO_LARGE' }))
+    await settled()
+    rig.heartbeat()
+    await vi.waitFor(() => expect(rig.reject).toHaveBeenCalledOnce())
+    expect(rig.reject.mock.calls[0]![1]).toMatchObject({ code: 'SHUNT_EVENT_TOO_LARGE' })
+  })
+
+  test('for output that cannot be linked into the audit rejects the record', async () => {
+    const cannot = new Error('a draft that cannot be encoded')
+    const rig = await rejectingRig({
+      handle: () => Promise.resolve({ records: [], audit: [{ type: 'outcome', body: Buffer.from('x') }] }),
+      journal: {
+        seal: () => {
+          throw cannot
+        },
+      },
+    })
+    await settled()
+    rig.heartbeat()
+    await vi.waitFor(() => expect(rig.reject).toHaveBeenCalledWith(expect.anything(), cannot))
+  })
 })
