@@ -181,7 +181,8 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     await producer?.disconnect().catch(() => {})
     producer = null
     const { fresh, progress, bounds } = await fenceAndRead(deps, at)
-    await suspicion.opened(progress, bounds.end)
+    // Not once it is closed: nobody would close it again, and the next owner would count a death.
+    if (!closed.signal.aborted) await suspicion.opened(progress, bounds.end)
     if (closed.signal.aborted) {
       await fresh.disconnect().catch(() => {})
       return
@@ -212,6 +213,8 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
   function endAlone(offset: number): void {
     if (offset !== alone) return
     alone = null
+    // Aborted with the lane, the record was not cleared of anything.
+    if (closed.signal.aborted) return
     void suspicion.clear(offset).then(() => deps.slots.pump())
   }
 

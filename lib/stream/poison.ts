@@ -16,14 +16,17 @@ export interface LaneMemory {
 export interface PoisonMemory {
   /** `owner` names one life of one process. Where another owner held the lane and did not close it, that was a death. */
   opened(lane: string, owner: string): Promise<LaneMemory>
-  /** The lane got past what was there when it opened. */
-  progressed(lane: string): Promise<void>
+  /** The lane got past what was there when it opened; below `low` all is done. */
+  progressed(lane: string, low: number): Promise<void>
   /** The record at `offset` is about to be handled, alone. */
   marked(lane: string, offset: number): Promise<void>
   /** What came of it is committed, or it failed in an orderly way. */
   cleared(lane: string, offset: number): Promise<void>
-  /** The lane was given up in order. */
-  closed(lane: string, owner: string): Promise<void>
+  /**
+   * The lane was given up in order, with the record at `marked` aborted where there is one. No progress: a lane whose
+   * process dies late may have been elsewhere in between, and must be found suspect all the same.
+   */
+  closed(lane: string, owner: string, marked: number | null): Promise<void>
 }
 
 /** After this many unclean ends in a row a lane is suspect: its records are handled one at a time, marked. */
@@ -49,8 +52,10 @@ export function createPoisonMemory(redis: Redis, options: { namespace: string })
       const died = known['owner'] !== undefined && known['owner'] !== owner
       const uncleanEnds = Number(known['unclean'] ?? 0) + (died ? 1 : 0)
       const deaths = new Map<number, number>()
-      for (const [field, count] of Object.entries(known))
-        if (field.startsWith(deathsField(''))) deaths.set(Number(field.slice(deathsField('').length)), Number(count))
+      for (const [field, count] of Object.entries(known)) {
+        const offset = offsetOf(field)
+        if (offset !== undefined) deaths.set(offset, Number(count))
+      }
       const writing = redis.multi().hset(key, { owner, unclean: uncleanEnds }).pexpire(key, keepMs)
       if (died && known['mark'] !== undefined) {
         const marked = Number(known['mark'])
@@ -61,8 +66,12 @@ export function createPoisonMemory(redis: Redis, options: { namespace: string })
       await writing.exec()
       return { uncleanEnds, deaths }
     },
-    async progressed(lane) {
-      await redis.hset(keyOf(lane), 'unclean', 0)
+    async progressed(lane, low) {
+      const key = keyOf(lane)
+      const done = (await redis.hkeys(key)).filter((field) => (offsetOf(field) ?? low) < low)
+      const writing = redis.multi().hset(key, 'unclean', 0)
+      if (done.length > 0) writing.hdel(key, ...done)
+      await writing.exec()
     },
     async marked(lane, offset) {
       await redis.hset(keyOf(lane), 'mark', offset)
@@ -70,10 +79,23 @@ export function createPoisonMemory(redis: Redis, options: { namespace: string })
     async cleared(lane, offset) {
       await redis.hdel(keyOf(lane), 'mark', deathsField(offset))
     },
-    async closed(lane, owner) {
+    async closed(lane, owner, marked) {
       const key = keyOf(lane)
-      if ((await redis.hget(key, 'owner')) === owner) await redis.del(key)
-      else await redis.multi().hset(key, 'unclean', 0).pexpire(key, keepMs).exec()
+      const known = await redis.hgetall(key)
+      const writing = redis.multi().pexpire(key, keepMs)
+      if (known['owner'] === owner) writing.hdel(key, 'owner', 'mark')
+      else {
+        // The next owner opened it before this one had closed it, and counted a death.
+        if (Number(known['unclean'] ?? 0) > 0) writing.hincrby(key, 'unclean', -1)
+        if (marked !== null && Number(known[deathsField(marked)] ?? 0) > 0)
+          writing.hincrby(key, deathsField(marked), -1)
+      }
+      await writing.exec()
     },
   }
+}
+
+/** Of a field that counts deaths. */
+function offsetOf(field: string): number | undefined {
+  return field.startsWith(deathsField('')) ? Number(field.slice(deathsField('').length)) : undefined
 }

@@ -39,6 +39,7 @@ export interface Suspicion {
   refusal(offset: number): ShuntError | null
   /** The lane committed; `low` is what it has still to do. */
   progressed(low: number): void
+  /** The lane is given up, and with it the record under way alone, of which nothing is known then. */
   closed(): Promise<void>
 }
 
@@ -64,6 +65,9 @@ export function createSuspicion(
   let suspect = false
   let forgivenAt: number | null = null
   let poisoned = new Set<number>()
+  let opening: Promise<unknown> | null = null
+  let hasTurn = false
+  let marked: number | null = null
 
   /** Failures are told and left: the count that stays too high costs one slow start. */
   async function tell(what: () => Promise<void>): Promise<boolean> {
@@ -76,12 +80,18 @@ export function createSuspicion(
     }
   }
 
+  function passTurn(): void {
+    if (hasTurn) turn.pass()
+    hasTurn = false
+  }
+
   return {
     async opened(progress, logEnd) {
       let known: LaneMemory = { uncleanEnds: 0, deaths: new Map() }
-      await tell(async () => {
+      opening = tell(async () => {
         known = await memory.opened(lane, owner)
       })
+      await opening
       const horizon = Math.min(logEnd, progress.upTo + options.windowRecords)
       suspect = known.uncleanEnds >= suspectAfter && progress.low < horizon
       forgivenAt = known.uncleanEnds === 0 ? null : suspect ? horizon : progress.low + 1
@@ -91,15 +101,21 @@ export function createSuspicion(
       if (known.uncleanEnds > 0 && progress.low >= logEnd) this.progressed(logEnd + 1)
     },
     isSuspect: () => suspect,
-    takeTurn: () => turn.take(),
-    passTurn: () => turn.pass(),
+    takeTurn() {
+      if (!turn.take()) return false
+      hasTurn = true
+      return true
+    },
+    passTurn,
     async mark(offset, signal) {
+      marked = offset
       while (!signal.aborted && !(await tell(() => memory.marked(lane, offset))))
         await sleep(1_000, undefined, { signal }).catch(() => {})
     },
     async clear(offset) {
+      marked = null
       await tell(() => memory.cleared(lane, offset))
-      turn.pass()
+      passTurn()
     },
     refusal(offset) {
       if (!poisoned.has(offset)) return null
@@ -113,10 +129,14 @@ export function createSuspicion(
       if (forgivenAt === null || low < forgivenAt) return
       forgivenAt = null
       suspect = false
-      void tell(() => memory.progressed(lane))
+      void tell(() => memory.progressed(lane, low))
     },
     async closed() {
-      await tell(() => memory.closed(lane, owner))
+      passTurn()
+      // Never opened: then another is its owner yet. Still opening: the close that came first would be undone.
+      if (!opening) return
+      await opening
+      await tell(() => memory.closed(lane, owner, marked))
     },
   }
 }

@@ -202,3 +202,34 @@ describe('a commit that fails', () => {
     await vi.waitFor(() => expect(rig.reject).toHaveBeenCalledWith(expect.anything(), cannot))
   })
 })
+
+describe('a lane that is given up', () => {
+  test('while it opens does not become the owner that nobody closes', async () => {
+    const read = Promise.withResolvers<null>()
+    const opened = vi.fn<Suspicion['opened']>(() => Promise.resolve())
+    const bounds = vi.fn<LaneDeps['laneLog']['bounds']>(() => read.promise.then(() => ({ start: 0, end: 10 })))
+    const committed = () => Promise.resolve({ offset: 0, metadata: encodeProgress(initialProgress(0)) })
+    const { lane } = laneRig({ suspicion: { ...innocent, opened }, laneLog: { committed, bounds } })
+    lane.open()
+    await vi.waitFor(() => expect(bounds).toHaveBeenCalled())
+    await lane.close()
+    read.resolve(null)
+    await settled()
+    expect(opened).not.toHaveBeenCalled()
+  })
+
+  test('does not clear the record that it handled alone: it may still be the one that kills', async () => {
+    const clear = vi.fn<Suspicion['clear']>(() => Promise.resolve())
+    const handle = vi.fn<LaneDeps['handle']>(
+      (_, signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))),
+    )
+    const { lane } = laneRig({ suspicion: { ...innocent, isSuspect: () => true, clear }, handle })
+    lane.open()
+    await vi.waitFor(() => expect(lane.status().state).toBe('open'))
+    lane.accept({ fetchedOffset: 0, lastOffset: 0, records: [record(0)] })
+    await vi.waitFor(() => expect(handle).toHaveBeenCalled())
+    await lane.close()
+    await settled()
+    expect(clear).not.toHaveBeenCalled()
+  })
+})

@@ -75,4 +75,36 @@ describe('suspicion', () => {
     await suspicion.opened(progress, 500)
     expect(suspicion.isSuspect()).toBe(false)
   })
+
+  test('a close waits for the opening under way, and tells which record it took along', async () => {
+    const { suspicion, memory } = suspicionOf({ uncleanEnds: 2, deaths: innocent })
+    const answer = Promise.withResolvers<LaneMemory>()
+    memory.opened.mockReturnValueOnce(answer.promise)
+    const opening = suspicion.opened(progress, 500)
+    const closing = suspicion.closed()
+    expect(memory.closed).not.toHaveBeenCalled()
+    answer.resolve({ uncleanEnds: 2, deaths: innocent })
+    await Promise.all([opening, closing])
+    expect(memory.closed).toHaveBeenCalledExactlyOnceWith('g/t/0', 'me', null)
+    await suspicion.mark(120, new AbortController().signal)
+    await suspicion.closed()
+    expect(memory.closed).toHaveBeenLastCalledWith('g/t/0', 'me', 120)
+  })
+
+  test('a lane that was never opened has nothing to close: another owns it', async () => {
+    const { suspicion, memory } = suspicionOf({ uncleanEnds: 0, deaths: innocent })
+    await suspicion.closed()
+    expect(memory.closed).not.toHaveBeenCalled()
+  })
+
+  test('a lane that closes passes the turn only if it has it', async () => {
+    const turn = createTurn()
+    const one = suspicionOf({ uncleanEnds: 2, deaths: innocent }, turn).suspicion
+    const other = suspicionOf({ uncleanEnds: 2, deaths: innocent }, turn).suspicion
+    one.takeTurn()
+    await other.closed()
+    expect(other.takeTurn()).toBe(false)
+    await one.closed()
+    expect(other.takeTurn()).toBe(true)
+  })
 })
