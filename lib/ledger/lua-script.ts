@@ -8,7 +8,7 @@ export type LuaScript = (keys: readonly string[], args: readonly (string | numbe
 
 /**
  * Loads `lua/<name>.lua` by its sha1: EVALSHA sends the text only where Redis has lost it.
- * An unreachable or restarting Redis is SHUNT_REDIS_UNAVAILABLE, retryable.
+ * Throws SHUNT_REDIS_UNAVAILABLE (retryable).
  */
 export function loadLuaScript(redis: Redis, name: string): LuaScript {
   const text = readFileSync(new URL(`lua/${name}.lua`, import.meta.url), 'utf8')
@@ -27,9 +27,11 @@ export function loadLuaScript(redis: Redis, name: string): LuaScript {
   }
 }
 
-/** Wraps what ioredis throws. A script's own error is a defect and not retryable. */
+/**
+ * Wraps what ioredis throws. Always retryable, a script's own error too: it is a defect of ours or a Redis that is too
+ * old, and no fault of the step, which must not be rejected for it.
+ */
 export function redisError(error: unknown): ShuntError {
-  const name = error instanceof Error ? error.message : 'unknown'
-  const ours = /^(ERR|WRONGTYPE|CROSSSLOT)\b/.test(name)
-  return new ShuntError('SHUNT_REDIS_UNAVAILABLE', `Redis: ${name}`, { retryable: !ours, cause: error })
+  const message = error instanceof Error ? error.message : 'unknown'
+  return new ShuntError('SHUNT_REDIS_UNAVAILABLE', `Redis: ${message}`, { retryable: true, cause: error })
 }

@@ -9,6 +9,7 @@ import { readServiceConfig, type ServiceConfig } from '#lib/config'
 import { isRetryable } from '#lib/errors'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
+import { watchRedisVersion } from '#lib/ledger/redis-version'
 import { createPolicyStore, type PolicyStore } from '#lib/policy/policy-store'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
 import { createPoisonMemory } from '#lib/stream/poison'
@@ -63,6 +64,7 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const redis = closing.adopt(connectRedis(config.redisUrl, log), (client) => client.disconnect())
+  const redisProblem = watchRedisVersion(redis, log)
   const kafka = createKafkaFactory({ log }, { brokers: config.brokers })
   const codec = await untilReachable(
     () => createCodec({ registryUrl: config.registryUrl, namespace: config.namespace, log }),
@@ -87,7 +89,7 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
 
   const notReady = () => [
     ...(policies.inForce() ? [] : ['SHUNT_POLICY_MISSING: no policy is in force: run `shunt policy activate FILE`']),
-    ...(redis.status === 'ready' ? [] : [`SHUNT_REDIS_UNAVAILABLE: Redis is ${redis.status}`]),
+    ...redisNotReady(redis.status === 'ready' ? redisProblem() : `Redis is ${redis.status}`),
     ...lanesNotReady(stage.status()),
   ]
   const operations = await serveOperations(
@@ -98,6 +100,10 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
   log.info({ url: operations.url, replica: config.replica, namespace: config.namespace }, 'service started')
   await stage.run(stop)
   log.info('drained')
+}
+
+function redisNotReady(problem: string | null): string[] {
+  return problem === null ? [] : [`SHUNT_REDIS_UNAVAILABLE: ${problem}`]
 }
 
 function lanesNotReady(status: StageStatus): string[] {
