@@ -1,6 +1,12 @@
 import type { ErrorCode } from '#lib/errors'
 import type { LaneClass } from './capacity.ts'
 
+/** Why a lane is not open. */
+export interface LaneProblem {
+  code: ErrorCode | null
+  message: string
+}
+
 /**
  * - `opening`: fences the owner before and reads what is committed; also after a failed transaction.
  * - `blocked`: cannot open until somebody acts; `code` says why. It checks again every few seconds.

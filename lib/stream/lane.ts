@@ -1,17 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Producer } from 'kafkajs'
-import { ShuntError, type ErrorCode } from '#lib/errors'
 import type { Logger } from '#lib/telemetry/logger'
 import type { ByteBudget, LaneClass, Slots, SlotUser } from './capacity.ts'
-import { isFenced, isRefusedRecord, kafkaErrorType } from './kafka-errors.ts'
-import { fenceAndRead, type LaneLog } from './lane-log.ts'
-import type { LaneState, LaneStatus } from './lane-status.ts'
+import { createLaneCommits } from './lane-commits.ts'
+import type { FencedLane } from './lane-log.ts'
+import { openLane, type LaneOpeningDeps } from './lane-opening.ts'
+import type { LaneProblem, LaneState, LaneStatus } from './lane-status.ts'
 import { createOffsetTracker } from './offset-tracker.ts'
-import { createOutbox, outputBytes, sealOutputs } from './outbox.ts'
-import { encodeProgress, maxVarintBytes } from './progress-codec.ts'
+import { outputBytes, tooLarge } from './outbox.ts'
+import { maxVarintBytes } from './progress-codec.ts'
 import type { StageMetrics } from './stage-metrics.ts'
 import type { Suspicion } from './suspicion.ts'
-import { commitTransaction, headerBytes, recordBytes } from './transaction.ts'
+import { headerBytes, recordBytes } from './transaction.ts'
 import type { Handle, InboundRecord, Journal, Reject } from './types.ts'
 import { createWorkItem, createWorkQueue, type WorkItem } from './work-queue.ts'
 
@@ -40,14 +39,8 @@ export interface Lane extends SlotUser {
   status(): LaneStatus
 }
 
-export interface LaneDeps {
-  newProducer: () => Producer
-  laneLog: LaneLog
-  /** Why there is no committed offset. */
-  whyMissing: () => Promise<ShuntError>
+export interface LaneDeps extends Pick<LaneOpeningDeps, 'newProducer' | 'laneLog' | 'whyMissing' | 'stillOwned'> {
   fetching: { seek: (offset: number) => void; pause: () => void; resume: () => void }
-  /** Resolves at the next sign that the group still counts this member in: true if the lane is still here. */
-  stillOwned: () => Promise<boolean>
   slots: Slots
   bytes: ByteBudget
   suspicion: Suspicion
@@ -70,10 +63,6 @@ export interface LaneOptions {
   orderKey: ((record: InboundRecord) => string) | undefined
 }
 
-/** Between checks of a lane that cannot open. */
-const blockedPauseMs = 3_000
-const lastOpenPauseMs = 2_000
-
 /** Name of a lane, and of its audit chain. */
 export function laneName(group: string, topic: string, partition: number): string {
   return `${group}/${topic}/${partition}`
@@ -92,19 +81,12 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
   const tracker = createOffsetTracker()
   // Everything held, by offset, whether waiting, running or finished.
   const items = new Map<number, WorkItem>()
-  const outbox = createOutbox()
 
   let state: LaneState = 'opening'
-  let problem: { code: ErrorCode | null; message: string } | null = null
-  let producer: Producer | null = null
-  let head: string | null = null
+  let problem: LaneProblem | null = null
   let paused = false
   let draining = false
   let opening: Promise<void> | null = null
-  let committing: Promise<void> | null = null
-  let lastCommitAtMs = 0
-  let commitTimer: NodeJS.Timeout | null = null
-  let commitSoon: NodeJS.Immediate | null = null
   // The record that is handled alone, until it is committed.
   let alone: number | null = null
   const closed = new AbortController()
@@ -136,69 +118,54 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     { orderKey: options.orderKey },
   )
 
+  const commits = createLaneCommits(
+    {
+      ...deps,
+      tracker,
+      isOpen: () => state === 'open',
+      isDraining: () => draining,
+      isClosed: () => closed.signal.aborted,
+      committed: onCommitted,
+      failed: onFailedCommit,
+      refuse: takeBack,
+      ended: updateFetching,
+    },
+    { ...at, name, group, commitIntervalMs: options.commitIntervalMs },
+  )
+  const openingDeps: LaneOpeningDeps = { ...deps, release: () => commits.release(), opened: onOpened, cannotOpen }
+
   /**
    * Opens the lane unless that is under way or done. Several things ask for it at one time: a failed commit, and the
    * rebalance that made it fail. Of two openings, or an opening beside a commit, one would go on with what it had read
    * before the other committed: the work would be done, and its results written, again.
    */
   function open(): void {
-    if (state !== 'opening' || opening || committing) return
+    if (state !== 'opening' || opening || commits.underWay()) return
     updateFetching()
-    opening = openLoop().finally(() => {
+    opening = openLane(openingDeps, at, closed.signal).finally(() => {
       opening = null
     })
   }
 
-  async function openLoop(): Promise<void> {
-    for (let pauseMs = 50; !closed.signal.aborted; pauseMs = Math.min(pauseMs * 2, lastOpenPauseMs)) {
-      try {
-        await openOnce()
-        return
-      } catch (error) {
-        if (closed.signal.aborted) return
-        const wait = noteProblem(error) ? blockedPauseMs : pauseMs * (0.5 + Math.random())
-        await sleep(wait, undefined, { signal: closed.signal }).catch(() => {})
-        // Only who still owns the partition may fence: two that fence each other in turn would never end.
-        if (closed.signal.aborted || !(await deps.stillOwned())) return
-      }
-    }
-  }
-
-  /** True if opening needs somebody to act first. */
-  function noteProblem(error: unknown): boolean {
-    const code = error instanceof ShuntError ? error.code : null
-    const blocked = error instanceof ShuntError && !error.retryable
-    const message = error instanceof Error ? error.message : String(error)
-    if (problem?.message !== message) deps.log[blocked ? 'error' : 'warn']({ ...at, err: error }, 'lane cannot open')
+  function cannotOpen(found: LaneProblem, blocked: boolean, error: unknown): void {
+    if (problem?.message !== found.message)
+      deps.log[blocked ? 'error' : 'warn']({ ...at, err: error }, 'lane cannot open')
     state = blocked ? 'blocked' : 'opening'
-    problem = { code, message }
-    return blocked
+    problem = found
   }
 
-  async function openOnce(): Promise<void> {
-    // Looked up before fencing, so that a blocked lane does not disturb whoever is recovering it.
-    if (!(await deps.laneLog.committed())) throw await deps.whyMissing()
-    await producer?.disconnect().catch(() => {})
-    producer = null
-    const { fresh, progress, bounds } = await fenceAndRead(deps, at)
-    // Not once it is closed: nobody would close it again, and the next owner would count a death.
-    if (!closed.signal.aborted) await suspicion.opened(progress, bounds.end)
-    if (closed.signal.aborted) {
-      await fresh.disconnect().catch(() => {})
-      return
-    }
+  function onOpened({ fresh, progress, bounds }: FencedLane): void {
     if (progress.low < bounds.start)
       deps.log.warn({ ...at, from: progress.low, to: bounds.start }, 'records expired before they were handled')
-    head = progress.head
     forget(tracker.restore(progress, bounds.start))
-    producer = fresh
+    commits.start(fresh, progress.head)
     state = 'open'
     problem = null
     deps.log.info({ ...at, low: tracker.low(), position: tracker.position(), kept: items.size }, 'lane open')
     deps.fetching.seek(tracker.position())
     updateFetching()
     deps.slots.pump()
-    kick()
+    commits.kick()
   }
 
   /** Drops what is committed, by us or by another. */
@@ -206,7 +173,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     if (offsets.length === 0) return
     const gone = new Set(offsets)
     work.drop(gone)
-    outbox.remove((item) => gone.has(item.record.offset))
+    commits.remove((item) => gone.has(item.record.offset))
     for (const offset of gone) release(offset)
   }
 
@@ -290,98 +257,36 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     const bytes = outputBytes(item)
     item.bytes += bytes
     deps.bytes.add(bytes)
-    outbox.push(item)
-    kick()
+    commits.push(item)
   }
 
-  /** Commits at once where the lane was idle, and gathers for `commitIntervalMs` where it was not. */
-  function kick(): void {
-    if (state !== 'open' || committing || outbox.size() === 0 || commitSoon) return
-    const waitMs = lastCommitAtMs + options.commitIntervalMs - deps.nowMs()
-    if (waitMs > 0 && !draining && !outbox.isFull()) {
-      commitTimer ??= setTimeout(() => {
-        commitTimer = null
-        startCommit()
-      }, waitMs)
-      return
-    }
-    if (commitTimer) clearTimeout(commitTimer)
-    commitTimer = null
-    // Not right away: handlers that end in the same turn go together.
-    commitSoon = setImmediate(() => {
-      commitSoon = null
-      startCommit()
-    })
-  }
-
-  function startCommit(): void {
-    if (state !== 'open' || committing || outbox.size() === 0 || !producer) return
-    committing = commit(producer, outbox.take()).finally(() => {
-      committing = null
-      updateFetching()
-      kick()
-    })
-  }
-
-  async function commit(by: Producer, take: WorkItem[]): Promise<void> {
-    const startedAtMs = deps.nowMs()
-    lastCommitAtMs = startedAtMs
-    const done = new Set(take.map((item) => item.record.offset))
-    let isSealed = false
-    try {
-      const sealed = sealOutputs(deps.journal, name, head, take)
-      isSealed = true
-      const progress = tracker.progress(done)
-      const metadata = encodeProgress({ ...progress, head: sealed.head })
-      await commitTransaction(by, sealed.records, { ...at, group, offset: progress.low, metadata })
-      head = sealed.head
-    } catch (error) {
-      outbox.putBack(take)
-      // Everything else is of the connection, the broker or kafkajs, which throws errors of any kind when a link breaks.
-      const ofTheRecords = !isSealed || isRefusedRecord(error)
-      if (!closed.signal.aborted) afterFailedCommit(take, error, ofTheRecords)
-      return
-    }
-    tracker.settle(done)
-    for (const item of take) {
+  function onCommitted(done: readonly WorkItem[]): void {
+    for (const item of done) {
       release(item.record.offset)
       if (!item.refusal) deps.metrics?.recordHandled(topic)
     }
-    deps.metrics?.transactionCommitted(topic, (deps.nowMs() - startedAtMs) / 1_000, take.length)
     suspicion.progressed(tracker.low())
     deps.slots.pump()
   }
 
-  function afterFailedCommit(take: WorkItem[], error: unknown, ofTheRecords: boolean): void {
-    deps.metrics?.transactionFailed(topic)
-    const type = kafkaErrorType(error)
-    const message = `${type ?? ''} ${error instanceof Error ? error.message : String(error)}`.trim()
-    if (isFenced(error)) deps.log.info({ ...at, type }, 'another owner fenced the lane')
-    else deps.log.warn({ ...at, err: error, type }, 'transaction failed; the lane opens anew')
-    if (ofTheRecords) isolateRecords(take, error)
-    problem = { code: error instanceof ShuntError ? error.code : null, message }
+  function onFailedCommit(found: LaneProblem): void {
+    problem = found
     state = 'opening'
     updateFetching()
     void deps.stillOwned().then((owned) => (owned ? open() : undefined))
   }
 
-  /** Finds the record whose output cannot be written, and has it rejected; the others are not held up by it. */
-  function isolateRecords(take: readonly WorkItem[], error: unknown): void {
-    const [only] = take
-    if (take.length > 1 || !only) outbox.isolate(take)
-    else if (only.refusal) deps.log.error({ ...at, offset: only.record.offset, err: error }, 'cannot write a rejection')
-    else {
-      outbox.remove((item) => item === only)
-      const bytes = outputBytes(only)
-      only.bytes -= bytes
-      deps.bytes.remove(bytes)
-      endAlone(only.record.offset)
-      work.refuse(only, isRefusedRecord(error) ? tooLarge('a record that the broker refused') : error)
-    }
+  /** What came of the item cannot be written: it is rejected instead. */
+  function takeBack(item: WorkItem, error: unknown): void {
+    const bytes = outputBytes(item)
+    item.bytes -= bytes
+    deps.bytes.remove(bytes)
+    endAlone(item.record.offset)
+    work.refuse(item, error)
   }
 
   function isBusy(): boolean {
-    return state !== 'closed' && (work.counts().running > 0 || outbox.size() > 0 || committing !== null)
+    return state !== 'closed' && (work.counts().running > 0 || commits.waiting() > 0 || commits.underWay() !== null)
   }
 
   return {
@@ -395,7 +300,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       if (interrupted && state === 'open') {
         state = 'opening'
         updateFetching()
-        void (committing ?? Promise.resolve()).then(open)
+        void (commits.underWay() ?? Promise.resolve()).then(open)
       }
       if (state === 'open') deps.fetching.seek(tracker.position())
       if (paused) deps.fetching.pause()
@@ -413,19 +318,18 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       draining = true
       updateFetching()
       for (const item of work.clearWaiting()) release(item.record.offset)
-      kick()
+      commits.kick()
       while (isBusy() && !abort.aborted) await sleep(10)
     },
     async close() {
       if (state === 'closed') return
       state = 'closed'
       closed.abort()
-      if (commitTimer) clearTimeout(commitTimer)
-      if (commitSoon) clearImmediate(commitSoon)
+      commits.stop()
       work.stop()
-      await committing
+      await commits.underWay()
       for (const offset of items.keys()) release(offset)
-      await producer?.disconnect().catch(() => {})
+      await commits.release()
       await suspicion.closed()
     },
     status() {
@@ -442,7 +346,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
         waiting: counts.waiting,
         inFlight: counts.running,
         retrying: counts.retrying,
-        finished: outbox.size(),
+        finished: commits.waiting(),
         oldestInFlightMs: counts.oldestStartedAtMs === null ? 0 : deps.nowMs() - counts.oldestStartedAtMs,
         suspect: suspicion.isSuspect(),
       }
@@ -465,8 +369,4 @@ function copyOf(record: InboundRecord): InboundRecord {
 
 function bytesOf(record: InboundRecord): number {
   return (record.key?.length ?? 0) + (record.value?.length ?? 0) + headerBytes(record.headers)
-}
-
-function tooLarge(what: string): ShuntError {
-  return new ShuntError('SHUNT_EVENT_TOO_LARGE', `handling led to ${what}`)
 }

@@ -1,3 +1,4 @@
+import { ShuntError } from '#lib/errors'
 import { recordBytes } from './transaction.ts'
 import type { Journal, OutboundRecord } from './types.ts'
 import type { WorkItem } from './work-queue.ts'
@@ -87,4 +88,9 @@ export function outputBytes(item: WorkItem): number {
   for (const record of item.handled?.records ?? []) bytes += recordBytes(record)
   for (const draft of item.handled?.audit ?? []) bytes += draft.body.length
   return bytes
+}
+
+/** What handling led to is larger than it may be; `what` names it. */
+export function tooLarge(what: string): ShuntError {
+  return new ShuntError('SHUNT_EVENT_TOO_LARGE', `handling led to ${what}`)
 }
