@@ -26,7 +26,10 @@ const SWEEP_MS = 100
 /** nginx's number for a client that left before it was answered: in metrics and logs only. */
 const CLIENT_LEFT = 499
 
-/** OpenAI's /v1/models and /v1/chat/completions over one model, with /health and /metrics beside them. */
+/**
+ * OpenAI's /v1/models and /v1/chat/completions over one model, with a model server's /health and every service's
+ * /healthz, /readyz and /metrics beside them.
+ */
 export function createServer(deps: ServerDeps, options: ServerOptions): FastifyInstance {
   const { metrics } = deps
   const server = fastify({ logger: false, bodyLimit: options.maxBodyBytes, forceCloseConnections: 'idle' })
@@ -41,10 +44,13 @@ export function createServer(deps: ServerDeps, options: ServerOptions): FastifyI
       new ApiError(404, `Unknown request URL: ${request.method} ${request.url}`, { code: 'unknown_url' }),
     ),
   )
-  server.get('/health', (_request, reply) => {
-    const counts = deps.engine()?.slots.counts()
-    return reply.code(counts ? 200 : 503).send({ status: counts ? 'ok' : 'loading', ...counts })
-  })
+  // The first as model servers have it, the second as Shunt's services do.
+  for (const path of ['/health', '/readyz'])
+    server.get(path, (_request, reply) => {
+      const counts = deps.engine()?.slots.counts()
+      return reply.code(counts ? 200 : 503).send({ status: counts ? 'ok' : 'loading', ...counts })
+    })
+  server.get('/healthz', () => ({ status: 'ok' }))
   server.get('/metrics', async (_request, reply) =>
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   )
