@@ -37,8 +37,13 @@ test('of many at once one holds it at a time', async () => {
   expect(most).toBe(1)
 })
 
-test('a holder that is killed holds it no longer', async () => {
-  const name = randomUUID()
+test('two names are two locks', async () => {
+  const locks = [await acquireLock(randomUUID()), await acquireLock(randomUUID())]
+  for (const lock of locks) await lock.release()
+})
+
+/** A process that has the lock, and what its kill leaves behind. */
+async function startHolder(name: string) {
   const script = `
     import { acquireLock } from '${join(import.meta.dirname, '../../scripts/lock.mjs')}'
     await acquireLock('${name}')
@@ -47,9 +52,32 @@ test('a holder that is killed holds it no longer', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   await once(child.stdout, 'data')
+  return child
+}
+
+test('a holder that is killed holds it no longer', async () => {
+  const name = randomUUID()
+  const child = await startHolder(name)
   const waiting = acquireLock(name)
   child.kill('SIGKILL')
   const lock = await waiting
   expect(lock).toBeDefined()
   await lock.release()
+})
+
+test('of many that find a killed holder one holds it at a time', async () => {
+  const name = randomUUID()
+  const child = await startHolder(name)
+  let holders = 0
+  let most = 0
+  const waiting = Array.from({ length: 16 }, async () => {
+    const lock = await acquireLock(name)
+    most = Math.max(most, ++holders)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    holders -= 1
+    await lock.release()
+  })
+  child.kill('SIGKILL')
+  await Promise.all(waiting)
+  expect(most).toBe(1)
 })
