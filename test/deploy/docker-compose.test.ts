@@ -100,6 +100,8 @@ describe('docker-compose.yml', () => {
       expect(service?.command).toEqual(['node', `services/${name}/main.ts`])
       expect(Object.keys(service?.environment ?? {})).toEqual(expect.arrayContaining(Object.values(replacements)))
       expect(service?.stop_grace_period).toBe('30s')
+      // The same after a container was made anew, so that lanes stay where they were.
+      expect(service?.environment?.['SHUNT_REPLICA']).toBe(`${name}-1`)
     }
     const files = Object.values(services).flatMap(({ build, command }) => [
       ...(build ? [build.dockerfile] : []),
