@@ -56,11 +56,10 @@ export function createTail(
       async fetched({ topic, partition, fetchedOffset, lastOffset, records }) {
         const key = `${topic}/${partition}`
         const position = positions.get(key) ?? 0
-        if (fetchedOffset > position) {
-          // After retention moved the log's start past us, the consumer goes on from there, and so do we.
-          if (records.length === 0) return
+        // After retention moved the log's start past us, the consumer goes on from there, and so do we: also where it finds
+        // nothing but control records, since those may be the last that `caughtUp` waits for.
+        if (fetchedOffset > position)
           deps.log.debug({ topic, partition, position, fetchedOffset }, 'tail skips offsets that are gone')
-        }
         for (const record of records) {
           if (record.offset < position || stop.signal.aborted) continue
           try {
