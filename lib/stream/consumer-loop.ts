@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Batch, Consumer, ConsumerConfig, KafkaMessage } from 'kafkajs'
 import type { Logger } from '#lib/telemetry/logger'
+import { abortable } from './abortable.ts'
 import type { FetchedRecords } from './lane.ts'
 import type { KafkaFactory } from './kafka.ts'
 import type { InboundRecord } from './types.ts'
@@ -95,9 +96,11 @@ export function createConsumerLoop(
       if (stop.aborted) resolve()
       else stop.addEventListener('abort', () => resolve(), { once: true })
     })
-    try {
+    async function start(): Promise<void> {
       await consumer.connect()
+      stop.throwIfAborted()
       await consumer.subscribe({ topics: [...topics], fromBeginning: true })
+      stop.throwIfAborted()
       await consumer.run({
         autoCommit: false,
         eachBatchAutoResolve: false,
@@ -109,9 +112,15 @@ export function createConsumerLoop(
           if (last) payload.resolveOffset(last.offset)
         },
       })
+    }
+    const starting = start()
+    try {
+      await abortable(starting, stop)
       await Promise.race([crashed.promise, stopped])
     } finally {
       await consumer.disconnect().catch(() => {})
+      // Stopped while it connected, it may yet have connected after that.
+      if (stop.aborted) void starting.catch(() => {}).then(() => consumer.disconnect().catch(() => {}))
       current = null
     }
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin } from 'kafkajs'
 import type { Logger } from '#lib/telemetry/logger'
+import { abortable } from './abortable.ts'
 import { rendezvousAssigner } from './assigner.ts'
 import { carryHeaders } from './carried-headers.ts'
 import { createByteBudget, createSlots, type LaneClass } from './capacity.ts'
@@ -255,9 +256,10 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
   async function connectAdmin(stop: AbortSignal): Promise<void> {
     while (!stop.aborted)
       try {
-        await admin.connect()
+        await abortable(admin.connect(), stop)
         return
       } catch (error) {
+        if (stop.aborted) return
         deps.log.warn({ group, err: error }, 'no broker can be reached; trying again')
         await sleep(1_000, undefined, { signal: stop }).catch(() => {})
       }
@@ -268,6 +270,11 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
     async run(stop) {
       admin = deps.kafka(`${group}.${options.replica}.admin`).admin()
       await connectAdmin(stop)
+      // Nothing is held yet, and a broker that is away would hold up the end.
+      if (stop.aborted) {
+        await admin.disconnect().catch(() => {})
+        return
+      }
       const left = new AbortController()
       deps.metrics?.watch(() => ({ ...status(), lag: lagByTopic() }))
       const watching = followLogEnds(stop)

@@ -1,7 +1,11 @@
 import type { Logger } from '#lib/telemetry/logger'
+import { abortable } from './abortable.ts'
 import { createConsumerLoop } from './consumer-loop.ts'
 import { consumerConfig, throwAwayGroup, type KafkaFactory } from './kafka.ts'
 import type { InboundRecord } from './types.ts'
+
+/** A broker that is away holds up nobody who stops. */
+const deleteTimeoutMs = 2_000
 
 /** Offset to start from, by topic and partition; a partition that is not named starts at its beginning. */
 export type TailOffsets = Readonly<Record<string, Readonly<Record<number, number>>>>
@@ -102,15 +106,16 @@ export function createTail(
   async function run(): Promise<void> {
     for (let tries = 1; !stop.signal.aborted; tries++) {
       try {
-        await fixPositions()
+        await abortable(fixPositions(), stop.signal)
         break
       } catch (error) {
+        if (stop.signal.aborted) break
         // Right after a topic was made, or a broker came back, nobody leads its partitions for a moment.
         deps.log[tries < 10 ? 'debug' : 'warn']({ topics, err: error, tries }, 'tail cannot read where the topics end')
         await pause(Math.min(5_000, 200 * tries), stop.signal)
       }
     }
-    if (awaited.size === 0) caughtUp.resolve()
+    if (awaited.size === 0 && !stop.signal.aborted) caughtUp.resolve()
     await loop.run(stop.signal)
     caughtUp.reject(new Error('the tail was stopped'))
   }
@@ -123,8 +128,10 @@ export function createTail(
       await running
       const admin = deps.kafka(group).admin()
       try {
-        await admin.connect()
-        await admin.deleteGroups([group])
+        await abortable(
+          admin.connect().then(() => admin.deleteGroups([group])),
+          AbortSignal.timeout(deleteTimeoutMs),
+        )
       } catch (error) {
         // The broker drops it by itself: an empty group without offsets does not last.
         deps.log.debug({ group, err: error }, 'group of a tail was not deleted')
