@@ -11,6 +11,7 @@ import { createCodec, type Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { watchRedisVersion } from '#lib/ledger/redis-version'
 import { createPolicyStore, type PolicyStore } from '#lib/policy/policy-store'
+import { warnOfLossyBroker } from '#lib/stream/broker-release'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
 import { createPoisonMemory } from '#lib/stream/poison'
 import type { Stage, StageDeps, StageStatus } from '#lib/stream/stage'
@@ -66,6 +67,7 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
   const redis = closing.adopt(connectRedis(config.redisUrl, log), (client) => client.disconnect())
   const redisProblem = watchRedisVersion(redis, log)
   const kafka = createKafkaFactory({ log }, { brokers: config.brokers })
+  void warnOfLossyBroker(log, config.brokers)
   const codec = await untilReachable(
     () => createCodec({ registryUrl: config.registryUrl, namespace: config.namespace, log }),
     log,

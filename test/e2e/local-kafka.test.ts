@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { expect, inject, onTestFinished, test, vi } from 'vitest'
+import { warnOfLossyBroker } from '#lib/stream/broker-release'
 import { startKafka } from '../../cli/stack/kafka.ts'
 
 function client(brokers: string[]): Kafka {
@@ -53,4 +54,11 @@ test('a local Kafka that was killed comes back with its records, on a port of it
   expect(await readBack(client(second.brokers), 'kept', values.length)).toEqual(values)
   await second.stop()
   expect(await second.ended).toMatch(/SIGTERM|exit code (0|143)/)
+})
+
+test('the release that the local stack runs is told, and none that loses transactions', async () => {
+  const log = { warn: vi.fn<() => void>(), debug: vi.fn<() => void>() }
+  await warnOfLossyBroker(log, inject('stack').brokers)
+  expect(log.debug).not.toHaveBeenCalled()
+  expect(log.warn).not.toHaveBeenCalled()
 })
