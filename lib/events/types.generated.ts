@@ -69,6 +69,8 @@ export interface Attempt {
   answerTruncated: boolean
 }
 
+export type ThresholdScale = 'unknown' | 'p_success' | 'gain'
+
 /** What the classifier decided for one attempt of a step. */
 export interface Decision {
   /** From 1; each re-route is a new attempt. */
@@ -89,6 +91,9 @@ export interface Decision {
   /** Upper bound of what the attempt can cost. */
   boundMicroUsd: number
   decidedAtMs: number
+  /** P(frontier right) less P(OSS right), parts per million; null where the scorer cannot tell. */
+  gainPpm: number | null
+  thresholdOn: ThresholdScale
 }
 
 /** Where the step's own record lies. */
@@ -201,6 +206,10 @@ export interface StepFacts {
   pSuccessPpm: number
   gainPpm: number | null
   priorAttempts: PriorAttempt[]
+  /** hand_weighted, trained or http: whose answer pSuccessPpm and gainPpm are. */
+  scoredBy: string
+  /** Why the policy's HTTP scorer is not the one that answered. */
+  scorerFallback: string | null
 }
 
 /** What the ledger knew when the step was decided; null where nothing keeps it yet. */
@@ -241,6 +250,8 @@ export interface DecisionOutcome {
   removed: RemovedModel[]
   maxOutputTokens: number
   boundMicroUsd: number
+  /** On p_success a step below the threshold escalates, on gain one at or above it. */
+  thresholdOn: ThresholdScale
 }
 
 /** Everything that decide() read and answered, so that the decision can be made again, byte for byte. No prompt or answer text. */
