@@ -128,6 +128,21 @@ const rule = z.strictObject({
   choose: z.strictObject({ tier: z.enum(['oss', 'frontier', 'refuse']), model: id.optional() }),
 })
 
+/** What a threshold starts from. */
+const base = {
+  /** Where the scorer knows what escalation gains: at or above it a step goes to the frontier. Not set: by chance. */
+  gainPpm: z.number().int().min(-1_000_000).max(1_000_000).optional(),
+  /** Where it does not: a step whose P(OSS right) is below goes to the frontier. */
+  pSuccessPpm: ppm.optional(),
+}
+export type ThresholdBase = z.output<ReturnType<typeof z.strictObject<typeof base>>>
+
+const perKind = z.strictObject(byKind(z.strictObject(base).optional())).optional()
+
+function byKind<T>(value: T): Record<StepKind, T> {
+  return Object.fromEntries(stepKinds.map((kind) => [kind, value])) as Record<StepKind, T>
+}
+
 export const policySchema = z.strictObject({
   version: z.literal(1),
   /** Air-gapped: frontier models are removed from every decision. */
@@ -146,13 +161,19 @@ export const policySchema = z.strictObject({
     .prefault({}),
   threshold: z
     .strictObject({
-      /** A step whose P(OSS right) is below goes to the frontier. */
+      ...base,
       pSuccessPpm: ppm.default(500_000),
-      /** Added for each failed attempt of this very step, other than those whose cause passes by itself. */
+      /** Bases for kinds of steps, and for tenants; the narrowest that is set holds, a tenant's before a kind's. */
+      perKind,
+      perTenant: z.record(z.string(), z.strictObject({ ...base, perKind })).optional(),
+      /**
+       * By how much sooner a step escalates, on either scale, for each failed attempt of this very step, other than
+       * those whose cause passes by itself.
+       */
       priorFailurePpm: ppm.default(300_000),
-      /** Added at full trouble in the trace, in proportion below. */
+      /** The same at full trouble in the trace, in proportion below. */
       traceTroublePpm: ppm.default(250_000),
-      /** Added at full tool ambiguity, in proportion below. */
+      /** The same at full tool ambiguity, in proportion below. */
       toolAmbiguityPpm: ppm.default(250_000),
     })
     .prefault({}),

@@ -14,7 +14,7 @@ export type OfflineDecision = Record<string, unknown>
  */
 export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: number, explain: boolean): OfflineDecision {
   const { request, stripped } = validateStep(step, loaded.policy)
-  const { facts, features, score } = readStep(step, request, [], nowMs)
+  const { facts, features, scoring } = readStep(step, request, [], nowMs)
   const snapshot = {
     nowMs,
     budgetLeftMicroUsd: null,
@@ -39,7 +39,7 @@ export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: numb
     ...bounds,
     ...(explain && {
       terms,
-      score: score.parts,
+      score: scoring.score.parts,
       ambiguity: explainToolAmbiguity(request),
       removed,
       features,

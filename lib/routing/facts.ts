@@ -2,13 +2,14 @@ import type { ChatRequest } from '#lib/events/chat-request'
 import type { AgentStep, Attempt, PriorAttempt, StepFacts } from '#lib/events/types.generated'
 import { isTransientVerdict, verdicts, type Verdict } from '#lib/models/verdicts'
 import { extractFeatures, type StepFeatures } from './features.ts'
-import { handWeighted, type Score, type Scorer } from './score.ts'
+import { handWeighted, type Scorer } from './score.ts'
+import { scoreWith, type Scoring } from './scoring.ts'
 
 /** A step read in full: its facts, and what they were made from, for one who wants to explain them. */
 export interface StepReading {
   facts: StepFacts
   features: StepFeatures
-  score: Score
+  scoring: Scoring
 }
 
 /** What a step can bring along of itself. */
@@ -31,7 +32,7 @@ export function extractFacts(
   return readStep(step, request, attempts, receivedAtMs, scorer).facts
 }
 
-/** As `extractFacts`, with the features and the score's parts. */
+/** As `extractFacts`, with the features, the score's parts and whose they are. */
 export function readStep(
   step: PublishedStep,
   request: ChatRequest,
@@ -40,9 +41,21 @@ export function readStep(
   scorer: Scorer = handWeighted,
 ): StepReading {
   const features = extractFeatures(step, request)
-  const score = scorer.score(features, request)
+  const scoring = scoreWith(scorer, features, request)
+  return { facts: factsOf(step, request, attempts, receivedAtMs, features, scoring), features, scoring }
+}
+
+/** As `extractFacts`, of a step whose features were extracted and scored before: outside, perhaps. */
+export function factsOf(
+  step: PublishedStep,
+  request: ChatRequest,
+  attempts: readonly Attempt[],
+  receivedAtMs: number,
+  features: StepFeatures,
+  { score, scoredBy, fallback }: Scoring,
+): StepFacts {
   const { trace } = features
-  const facts: StepFacts = {
+  return {
     tenantId: step.tenantId,
     kind: step.kind,
     priority: step.priority,
@@ -69,8 +82,9 @@ export function readStep(
     pSuccessPpm: score.pSuccessPpm,
     gainPpm: score.gainPpm,
     priorAttempts: attempts.map(priorAttempt),
+    scoredBy,
+    scorerFallback: fallback,
   }
-  return { facts, features, score }
 }
 
 /** A verdict that this release does not know, from a newer worker, counts against the model. */

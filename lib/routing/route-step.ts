@@ -6,6 +6,7 @@ import type {
   LedgerSnapshot,
   RemovedModel,
   StepFacts,
+  ThresholdScale,
   Tier,
 } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
@@ -14,19 +15,31 @@ import { budgetLeft, findCandidates, type Candidate, type Candidates } from './c
 import { deadlineOf } from './deadline.ts'
 import { constraintReasons, type Reason } from './reasons.ts'
 import { firstMatch } from './rules.ts'
-import { reasonsBelow, thresholdFor, type Threshold } from './threshold.ts'
+import type { Threshold } from './threshold.ts'
+
+/** What the score says of a step, before constraints, ability and money have their say. */
+export interface Judgement {
+  tier: Tier
+  reasons: Reason[]
+  /** What the threshold is held against. */
+  scale: Exclude<ThresholdScale, 'unknown'>
+  threshold: Threshold
+}
+
+/** The part in which the versions of the engine differ. Pure and total. */
+export type Judge = (facts: StepFacts, policy: CompiledPolicy) => Judgement
 
 /**
- * Version of the rules below. It grows whenever equal arguments could give another outcome, and every version that ever
- * decided stays, since the audit makes its decisions again: test/golden/decisions holds each one to its bytes.
+ * Where a step goes. Order: what ends the step; hard constraints; ability; money; rules; the score; the model. Every
+ * version of the engine runs through here, so what is written here never changes either: the goldens of all versions
+ * hold it to its bytes.
  */
-export const engineVersion = 1
-
-/**
- * Where a step goes. Pure: equal arguments give an equal outcome, byte for byte. Total: it throws for no facts.
- * Order: what ends the step; hard constraints; ability; money; rules; the score against the threshold; the model.
- */
-export function decide(facts: StepFacts, snapshot: LedgerSnapshot, policy: CompiledPolicy): DecisionOutcome {
+export function routeStep(
+  judge: Judge,
+  facts: StepFacts,
+  snapshot: LedgerSnapshot,
+  policy: CompiledPolicy,
+): DecisionOutcome {
   const tenant = policy.index.tenants.get(facts.tenantId)
   if (!tenant) return end('refuse', 'SHUNT_TENANT_UNKNOWN', ['tenant_unknown'])
   if (facts.priorAttempts.length >= policy.limits.maxAttempts)
@@ -35,9 +48,9 @@ export function decide(facts: StepFacts, snapshot: LedgerSnapshot, policy: Compi
 
   const constraints = tightenConstraints(facts, tenant)
   const candidates = findCandidates(facts, constraints, budgetLeft(facts, snapshot, tenant), policy)
-  const threshold = thresholdFor(facts, policy)
+  const judgement = judge(facts, policy)
   const rule = firstMatch(policy.rules, facts)
-  const seen = { rule: rule?.name ?? null, threshold, removed: candidates.removed }
+  const seen = { rule: rule?.name ?? null, judgement, removed: candidates.removed }
   if (rule?.choose.tier === 'refuse') return end('refuse', 'SHUNT_RULE_REFUSED', ['rule'], seen)
   if (candidates.left.length === 0)
     return end(
@@ -47,7 +60,7 @@ export function decide(facts: StepFacts, snapshot: LedgerSnapshot, policy: Compi
       seen,
     )
 
-  const wish = wishOf(facts, threshold, rule)
+  const wish = wishOf(judgement, rule)
   if (wish.tier === 'frontier' && policy.budget.whenExhausted === 'refuse' && isPricedOut(candidates, policy))
     return end('refuse', 'SHUNT_BUDGET_EXHAUSTED', [...wish.reasons, 'budget_exhausted'], seen)
 
@@ -60,11 +73,12 @@ export function decide(facts: StepFacts, snapshot: LedgerSnapshot, policy: Compi
     model: chosen.model.id,
     reasons: explain(chosen, wish, ranked, candidates.removed, policy),
     rule: seen.rule,
-    thresholdPpm: threshold.ppm,
-    terms: threshold.terms,
+    thresholdPpm: judgement.threshold.ppm,
+    terms: judgement.threshold.terms,
     removed: candidates.removed,
     maxOutputTokens: chosen.maxOutputTokens,
     boundMicroUsd: chosen.boundMicroUsd,
+    thresholdOn: judgement.scale,
   }
 }
 
@@ -76,11 +90,10 @@ interface Wish {
   reasons: Reason[]
 }
 
-function wishOf(facts: StepFacts, threshold: Threshold, rule: PolicyRule | null): Wish {
+function wishOf({ tier, reasons }: Judgement, rule: PolicyRule | null): Wish {
   if (rule && rule.choose.tier !== 'refuse')
     return { tier: rule.choose.tier, model: rule.choose.model ?? null, reasons: ['rule'] }
-  if (facts.pSuccessPpm >= threshold.ppm) return { tier: 'oss', model: null, reasons: ['confident'] }
-  return { tier: 'frontier', model: null, reasons: reasonsBelow(facts.pSuccessPpm, threshold) }
+  return { tier, model: null, reasons }
 }
 
 /** How much speaks against a model; the classes do not mix, so that no wish outweighs a failure of this very step. */
@@ -118,6 +131,9 @@ function standingOf(model: string, facts: StepFacts, snapshot: LedgerSnapshot): 
   return worst
 }
 
+/** They speak for the open model: without a meaning where the step goes elsewhere all the same. */
+const contentReasons: ReadonlySet<Reason> = new Set<Reason>(['confident', 'low_gain'])
+
 /** The wish's reasons, then why each model that the wish would have put before the chosen one did not get the step. */
 function explain(
   chosen: Candidate,
@@ -127,7 +143,7 @@ function explain(
   policy: CompiledPolicy,
 ): Reason[] {
   const offTier = chosen.model.tier !== wish.tier
-  const found = new Set<Reason>(offTier ? wish.reasons.filter((reason) => reason !== 'confident') : wish.reasons)
+  const found = new Set<Reason>(offTier ? wish.reasons.filter((reason) => !contentReasons.has(reason)) : wish.reasons)
   if (offTier) {
     const tier = policy.index.byTier[wish.tier]
     if (tier.length === 0) found.add('no_model_in_tier')
@@ -159,7 +175,7 @@ function end(
   action: Exclude<DecisionAction, 'route' | 'unknown'>,
   code: ErrorCode,
   reasons: readonly Reason[],
-  seen: { rule: string | null; threshold: Threshold; removed: RemovedModel[] } | null = null,
+  seen: { rule: string | null; judgement: Judgement; removed: RemovedModel[] } | null = null,
 ): DecisionOutcome {
   return {
     action,
@@ -168,10 +184,11 @@ function end(
     model: null,
     reasons: [...new Set(reasons)],
     rule: seen?.rule ?? null,
-    thresholdPpm: seen?.threshold.ppm ?? 0,
-    terms: seen?.threshold.terms ?? [],
+    thresholdPpm: seen?.judgement.threshold.ppm ?? 0,
+    terms: seen?.judgement.threshold.terms ?? [],
     removed: seen?.removed ?? [],
     maxOutputTokens: 0,
     boundMicroUsd: 0,
+    thresholdOn: seen?.judgement.scale ?? 'p_success',
   }
 }

@@ -72,6 +72,8 @@ export function decideStep(
         maxOutputTokens: outcome.maxOutputTokens,
         boundMicroUsd: outcome.boundMicroUsd,
         decidedAtMs: snapshot.nowMs,
+        gainPpm: facts.gainPpm,
+        thresholdOn: outcome.thresholdOn,
       },
       attempts,
     })

@@ -12,6 +12,7 @@ const frontierModels = ['frontier-a', 'frontier-b'] as const
 const models = [...ossModels, ...frontierModels]
 
 const ppm = fc.oneof(fc.constantFrom(0, 1_000_000), fc.integer({ min: 0, max: 1_000_000 }))
+const gainPpm = fc.oneof(fc.constantFrom(-1_000_000, 0, 1_000_000), fc.integer({ min: -1_000_000, max: 1_000_000 }))
 const tokenPrice = fc.constantFrom(0, 100_000, 15_000_000, 1_000_000_000)
 /** Mostly the usual value: with every field at random hardly a step would be routed, and little be tested. */
 const mostly = <T>(usual: T, others: fc.Arbitrary<T>, weight = 4): fc.Arbitrary<T> =>
@@ -51,6 +52,19 @@ const choose = fc.oneof(
   fc.record({ tier: fc.constant('frontier' as const), model: fc.constantFrom(...frontierModels) }),
 )
 
+const bases = { gainPpm, pSuccessPpm: ppm }
+const perKind = fc.dictionary(fc.constantFrom(...stepKinds), fc.record(bases, { requiredKeys: [] }), { maxKeys: 5 })
+const shifts = { priorFailurePpm: ppm, traceTroublePpm: ppm, toolAmbiguityPpm: ppm }
+const threshold = fc.record(
+  {
+    ...shifts,
+    ...bases,
+    perKind,
+    perTenant: fc.dictionary(fc.constantFrom(...tenants), fc.record({ ...bases, perKind }, { requiredKeys: [] })),
+  },
+  { requiredKeys: ['pSuccessPpm', 'priorFailurePpm', 'traceTroublePpm', 'toolAmbiguityPpm'] },
+)
+
 /** Any policy of up to four models, in any places, for two tenants. It need not be one that `check` lets pass. */
 export const anyPolicy: fc.Arbitrary<CompiledPolicy> = fc
   .record({
@@ -74,7 +88,7 @@ export const anyPolicy: fc.Arbitrary<CompiledPolicy> = fc
       ),
     ),
     rules: fc.array(fc.record({ when, choose }), { maxLength: 3 }),
-    threshold: fc.record({ pSuccessPpm: ppm, priorFailurePpm: ppm, traceTroublePpm: ppm, toolAmbiguityPpm: ppm }),
+    threshold,
     budget: fc.record({ whenExhausted: fc.constantFrom('oss' as const, 'refuse' as const) }),
     limits: fc.record({ maxAttempts: mostly(5, fc.integer({ min: 1, max: 4 })) }),
   })
@@ -117,7 +131,7 @@ export const anyFacts: fc.Arbitrary<StepFacts> = fc.record({
   malformedCalls: fc.nat(3),
   turnsSinceTrouble: fc.option(fc.nat(9)),
   pSuccessPpm: ppm,
-  gainPpm: fc.option(ppm),
+  gainPpm: fc.option(gainPpm, { freq: 2 }),
   priorAttempts: fc.array(
     fc.record({
       tier: fc.constantFrom('oss' as const, 'frontier' as const),
@@ -128,6 +142,8 @@ export const anyFacts: fc.Arbitrary<StepFacts> = fc.record({
     }),
     { maxLength: 4, size: 'xsmall' },
   ),
+  scoredBy: fc.constantFrom('hand_weighted', 'trained', 'http'),
+  scorerFallback: fc.constantFrom(null, 'timeout'),
 })
 
 export const anySnapshot: fc.Arbitrary<LedgerSnapshot> = fc.record({

@@ -2,11 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { avroType } from '#lib/events/avro-type'
 import { tightenConstraints } from '#lib/events/tenant'
-import type { DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
+import type { DecisionOutcome, LedgerSnapshot, StepFacts, StepKind } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { whyForbidden } from '#lib/routing/constraints'
-import { decide } from '#lib/routing/decide'
+import { decide, engines } from '#lib/routing/decide'
 import { reasons } from '#lib/routing/reasons'
 import { anyFacts, anyPolicy, anySnapshot } from './arbitraries.ts'
 
@@ -18,21 +18,34 @@ function always(
   holds: (outcome: DecisionOutcome, facts: StepFacts, snapshot: LedgerSnapshot, policy: CompiledPolicy) => void,
 ): void {
   fc.assert(
+    fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
+      for (const engine of engines.values()) holds(engine(facts, snapshot, policy), facts, snapshot, policy)
+    }),
+    runs,
+  )
+}
+
+/** The same of the newest engine alone. */
+function alwaysNow(holds: (outcome: DecisionOutcome, facts: StepFacts, policy: CompiledPolicy) => void): void {
+  fc.assert(
     fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) =>
-      holds(decide(facts, snapshot, policy), facts, snapshot, policy),
+      holds(decide(facts, snapshot, policy), facts, policy),
     ),
     runs,
   )
 }
 
-test('the generated decisions are worth looking at: many route, and most of these had a model removed', () => {
+test('the generated decisions are worth looking at: many route, most of these had a model removed, and some went by gain', () => {
   let routed = 0
   let narrowed = 0
-  always((outcome) => {
+  let byGain = 0
+  alwaysNow((outcome) => {
     if (outcome.action !== 'route') return
     routed += 1
     if (outcome.removed.length > 0) narrowed += 1
+    if (outcome.thresholdOn === 'gain') byGain += 1
   })
+  expect(byGain).toBeGreaterThan(runs.numRuns / 10)
   expect(routed).toBeGreaterThan(runs.numRuns / 4)
   expect(narrowed).toBeGreaterThan(runs.numRuns / 5)
 })
@@ -92,8 +105,10 @@ describe('I4: the same arguments give the same bytes', () => {
     fc.assert(
       fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
         const { index: _index, ...file } = policy
-        const again = decide(copy(facts), copy(snapshot), compilePolicy(copy(file)))
-        expect(JSON.stringify(again)).toBe(JSON.stringify(decide(facts, snapshot, policy)))
+        for (const engine of engines.values()) {
+          const again = engine(copy(facts), copy(snapshot), compilePolicy(copy(file)))
+          expect(JSON.stringify(again)).toBe(JSON.stringify(engine(facts, snapshot, policy)))
+        }
       }),
       runs,
     )
@@ -146,18 +161,61 @@ describe('outcomes', () => {
 
   test('numbers are whole and in range, and reasons are on the list, each once', () => {
     always((outcome) => {
-      const numbers = [
-        outcome.thresholdPpm,
-        outcome.maxOutputTokens,
-        outcome.boundMicroUsd,
-        ...outcome.terms.map((t) => t.ppm),
-      ]
-      expect(numbers.every((number) => Number.isSafeInteger(number) && number >= 0)).toBe(true)
+      expect(Number.isSafeInteger(outcome.maxOutputTokens) && outcome.maxOutputTokens >= 0).toBe(true)
+      expect(Number.isSafeInteger(outcome.boundMicroUsd) && outcome.boundMicroUsd >= 0).toBe(true)
+      expect([outcome.thresholdPpm, ...outcome.terms.map((t) => t.ppm)].every(Number.isSafeInteger)).toBe(true)
+      const least = outcome.thresholdOn === 'gain' ? -1_000_000 : 0
+      expect(outcome.thresholdPpm).toBeGreaterThanOrEqual(least)
       expect(outcome.thresholdPpm).toBeLessThanOrEqual(1_000_000)
       expect(outcome.reasons.length).toBeGreaterThan(0)
       expect(new Set(outcome.reasons).size).toBe(outcome.reasons.length)
       for (const reason of outcome.reasons) expect(reasons).toHaveProperty(reason)
     })
+  })
+
+  test('the terms are what the threshold is made of: a base, and shifts that can only speak for the frontier', () => {
+    always(({ terms, thresholdPpm, thresholdOn }) => {
+      if (terms.length === 0) return
+      expect(terms[0]!.name).toBe('base')
+      const sign = thresholdOn === 'gain' ? -1 : 1
+      for (const { ppm } of terms.slice(1)) expect(sign * ppm).toBeGreaterThan(0)
+      const sum = terms.reduce((total, { ppm }) => total + ppm, 0)
+      expect(thresholdPpm).toBe(thresholdOn === 'gain' ? Math.max(-1_000_000, sum) : Math.min(1_000_000, sum))
+    })
+  })
+
+  test('the scale is the gain exactly where the scorer knows one and a base asks for one', () => {
+    alwaysNow(({ terms, thresholdOn }, { gainPpm, kind, tenantId }, { threshold }) => {
+      if (terms.length === 0) return
+      const tenant = new Map(Object.entries(threshold.perTenant ?? {})).get(tenantId)
+      const bases = [threshold, threshold.perKind?.[kind as StepKind], tenant, tenant?.perKind?.[kind as StepKind]]
+      const asked = bases.some((base) => base?.gainPpm !== undefined)
+      expect(thresholdOn).toBe(gainPpm !== null && asked ? 'gain' : 'p_success')
+    })
+  })
+
+  test('more gain never takes a step from the frontier', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, fc.nat(1_000_000), (facts, snapshot, policy, more) => {
+        if (facts.gainPpm === null) return
+        const { tier } = decide(facts, snapshot, policy)
+        const gainPpm = Math.min(1_000_000, facts.gainPpm + more)
+        if (tier === 'frontier') expect(decide({ ...facts, gainPpm }, snapshot, policy).tier).toBe('frontier')
+      }),
+      runs,
+    )
+  })
+
+  test('without a gain that is asked for, and without narrower bases, engine 2 decides as engine 1', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
+        const { gainPpm: _gain, perKind: _kinds, perTenant: _tenants, ...threshold } = policy.threshold
+        const older = compilePolicy({ ...policy, threshold })
+        const outcomes = [1, 2].map((version) => engines.get(version)!(facts, snapshot, older))
+        expect(JSON.stringify(outcomes[1])).toBe(JSON.stringify(outcomes[0]))
+      }),
+      runs,
+    )
   })
 
   test('a model that failed the step is chosen only when every permitted one has', () => {

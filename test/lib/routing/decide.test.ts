@@ -27,6 +27,7 @@ describe('by the score', () => {
       removed: [],
       maxOutputTokens: 100,
       boundMicroUsd: 0,
+      thresholdOn: 'p_success',
     })
   })
 
@@ -100,6 +101,71 @@ describe('hard constraints', () => {
   test('no allowed region in common refuses the step', () => {
     const outcome = decide(makeFacts({ tenantId: 'clinic', allowedRegions: ['us'] }), makeSnapshot(), policy)
     expect(outcome).toMatchObject({ action: 'refuse', code: 'SHUNT_NO_MODEL_PERMITTED', tier: null, model: null })
+  })
+})
+
+describe('by the gain', () => {
+  const asking = makePolicy({ threshold: { gainPpm: 200_000, priorFailurePpm: 150_000 } })
+  const outcomeOf = (change: object, policy = asking) => decide(makeFacts(change), makeSnapshot(), policy)
+
+  test('a step that gains what is asked goes to the frontier, however likely the open model is right', () => {
+    const outcome = outcomeOf({ gainPpm: 200_000, pSuccessPpm: 900_000 })
+    expect(outcome).toMatchObject({
+      tier: 'frontier',
+      reasons: ['high_gain'],
+      thresholdOn: 'gain',
+      thresholdPpm: 200_000,
+    })
+  })
+
+  test('a step that both models fail stays with the open one, whose answer is as good and costs less', () => {
+    expect(outcomeOf({ gainPpm: 199_999, pSuccessPpm: 20_000 })).toMatchObject({ tier: 'oss', reasons: ['low_gain'] })
+  })
+
+  test('failures, trouble and ambiguous tools lower what is asked, each by a term of its own', () => {
+    const outcome = outcomeOf({
+      gainPpm: -300_000,
+      toolCount: 3,
+      toolAmbiguityPpm: 400_000,
+      traceTroublePpm: 800_000,
+      priorAttempts: [failed('oss-a')],
+    })
+    expect(outcome.terms).toEqual([
+      { name: 'base', ppm: 200_000 },
+      { name: 'prior_failures', ppm: -150_000 },
+      { name: 'trace_trouble', ppm: -200_000 },
+      { name: 'tool_ambiguity', ppm: -100_000 },
+    ])
+    expect(outcome.thresholdPpm).toBe(-250_000)
+    const enough = outcomeOf({ gainPpm: 60_000, priorAttempts: [failed('oss-a')] })
+    expect(enough).toMatchObject({ tier: 'frontier', reasons: ['prior_failure'], thresholdPpm: 50_000 })
+  })
+
+  test('where the scorer knows no gain, or the policy asks for none, the chance decides', () => {
+    expect(outcomeOf(hard)).toMatchObject({ tier: 'frontier', reasons: ['low_confidence'], thresholdOn: 'p_success' })
+    expect(outcomeOf({ ...hard, gainPpm: -500_000 }, policy)).toMatchObject({
+      tier: 'frontier',
+      thresholdOn: 'p_success',
+    })
+  })
+
+  test("the narrowest base holds: the tenant's for the kind, the tenant's, the kind's, the policy's", () => {
+    const perKind = { reasoning: { gainPpm: 2 }, extraction: { pSuccessPpm: 900_000 } }
+    const perTenant = { clinic: { gainPpm: 3, perKind: { reasoning: { gainPpm: 4 } } } }
+    const narrowed = makePolicy({ threshold: { gainPpm: 1, perKind, perTenant } })
+    const askedOf = (change: object) => outcomeOf({ gainPpm: 0, ...change }, narrowed).thresholdPpm
+    expect(askedOf({})).toBe(1)
+    expect(askedOf({ kind: 'reasoning' })).toBe(2)
+    expect(askedOf({ kind: 'extraction' })).toBe(1)
+    expect(askedOf({ tenantId: 'clinic' })).toBe(3)
+    expect(askedOf({ tenantId: 'clinic', kind: 'reasoning' })).toBe(4)
+    expect(askedOf({ gainPpm: null })).toBe(500_000)
+    expect(askedOf({ gainPpm: null, kind: 'extraction' })).toBe(900_000)
+  })
+
+  test('a tenant may be called by a name that every object has', () => {
+    const odd = makePolicy({ tenants: [{ id: 'constructor' }], threshold: { gainPpm: 1, perTenant: {} } })
+    expect(outcomeOf({ tenantId: 'constructor', gainPpm: 0 }, odd)).toMatchObject({ tier: 'oss', thresholdPpm: 1 })
   })
 })
 

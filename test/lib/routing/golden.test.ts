@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { avroType } from '#lib/events/avro-type'
+import { avroTypeOf } from '#lib/events/avro-type'
 import type { LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { parsePolicyContent } from '#lib/policy/load'
-import { decide, engineVersion } from '#lib/routing/decide'
+import { engines } from '#lib/routing/decide'
 
 /**
  * Decisions that were made, with all that they were made from. What stands here never changes: another outcome for one
@@ -24,25 +24,36 @@ interface Golden {
   outcomeAvro: string
 }
 
-type AvroType = ReturnType<typeof avroType>
-const outcomeType = (avroType('decision-record') as unknown as { field(name: string): { type: AvroType } }).field(
-  'outcome',
-).type
+/** Version of the DecisionRecord that the first decisions of an engine were written in. */
+const schemaVersions = new Map([
+  [1, 1],
+  [2, 2],
+])
+
+type AvroType = ReturnType<typeof avroTypeOf>
+function outcomeTypeOf(engine: number): AvroType {
+  const file = `../../../schemas/fixtures/decision-record/v${schemaVersions.get(engine)}.avsc`
+  const record = avroTypeOf(JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')))
+  return (record as unknown as { field(name: string): { type: AvroType } }).field('outcome').type
+}
 
 const files = readdirSync(dir).filter((name) => name.endsWith('.jsonl'))
 
 test('there are golden decisions of every version of the engine', () => {
-  expect(files).toEqual(Array.from({ length: engineVersion }, (_, i) => `engine-${i + 1}.jsonl`))
+  expect(files).toEqual([...engines.keys()].map((version) => `engine-${version}.jsonl`))
 })
 
-describe('I4: golden decisions of engine version 1 come out byte for byte', () => {
-  const lines = readFileSync(new URL('engine-1.jsonl', dir), 'utf8').trim().split('\n')
+describe.each([...engines])('I4: golden decisions of engine version %i come out byte for byte', (version, decide) => {
+  const type = outcomeTypeOf(version)
+  const lines = readFileSync(new URL(`engine-${version}.jsonl`, dir), 'utf8')
+    .trim()
+    .split('\n')
   test.each(lines.map((line) => JSON.parse(line) as Golden))(
     '$name',
     ({ policyHash, facts, snapshot, outcome, outcomeAvro }) => {
-      const decided = decide(facts, snapshot, policyOf(policyHash))
-      expect(JSON.stringify(decided)).toBe(outcome)
-      expect(outcomeType.toBuffer(decided).toString('base64')).toBe(outcomeAvro)
+      const written = type.toBuffer(decide(facts, snapshot, policyOf(policyHash)))
+      expect(JSON.stringify(type.fromBuffer(written))).toBe(outcome)
+      expect(written.toString('base64')).toBe(outcomeAvro)
     },
   )
 })

@@ -34,6 +34,8 @@ export function makeFacts(change: Partial<StepFacts> = {}): StepFacts {
     pSuccessPpm: 800_000,
     gainPpm: null,
     priorAttempts: [],
+    scoredBy: 'hand_weighted',
+    scorerFallback: null,
     ...change,
   }
 }
