@@ -7,6 +7,7 @@ import { draftPolicy } from './draft-policy.ts'
 import { policyHash } from './policy-hash.ts'
 import { policyNotes } from './policy-notes.ts'
 import { formatProblem, lineOf, type PathProblem, type PolicyProblem } from './problems.ts'
+import { withScorerHash } from './scorer-choice.ts'
 import { secretProblems } from './secret-problems.ts'
 import { shapeProblems } from './shape-problems.ts'
 
@@ -15,7 +16,7 @@ export interface LoadedPolicy {
   policy: CompiledPolicy
   /** sha256 over `content`, hex. */
   hash: string
-  /** Canonical JSON of the data as given: what agent.policies keeps. */
+  /** Canonical JSON of the data as given, and the hash of its scorer: what agent.policies keeps. */
   content: string
 }
 
@@ -31,15 +32,18 @@ export interface PolicyCheck {
 /** A record of agent.policies is at most 1 MiB, with room for its envelope. */
 const maxContentBytes = 1_000_000
 
-/** Reads a policy.yaml. Throws SHUNT_POLICY_INVALID with a line `FILE:LINE: path: what is wrong; remedy` a problem. */
-export function parsePolicy(text: string, fileName: string): LoadedPolicy {
-  const { loaded, problems } = checkPolicy(text)
+/**
+ * Reads a policy.yaml. `scorerHash` names the scorer that `use: trained` stands for where the file gives no hash.
+ * Throws SHUNT_POLICY_INVALID with a line `FILE:LINE: path: what is wrong; remedy` a problem.
+ */
+export function parsePolicy(text: string, fileName: string, scorerHash: string | null = null): LoadedPolicy {
+  const { loaded, problems } = checkPolicy(text, scorerHash)
   if (loaded) return loaded
   throw new ShuntError('SHUNT_POLICY_INVALID', problems.map((problem) => formatProblem(fileName, problem)).join('\n'))
 }
 
 /** As `parsePolicy`, with problems and notes as values. Never throws. */
-export function checkPolicy(text: string): PolicyCheck {
+export function checkPolicy(text: string, scorerHash: string | null = null): PolicyCheck {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, stringKeys: true })
   const located = (problems: PathProblem[]): PolicyProblem[] =>
@@ -61,7 +65,7 @@ export function checkPolicy(text: string): PolicyCheck {
     return { problems: [{ line: 1, path: [], message: `is no valid YAML: ${String(error)}` }], notes: [], loaded: null }
   }
 
-  const { problems, notes, loaded } = checkData(data)
+  const { problems, notes, loaded } = checkData(withScorerHash(data, scorerHash))
   return { problems: located(problems), notes: located(notes), loaded }
 }
 

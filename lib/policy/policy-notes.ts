@@ -1,5 +1,6 @@
 import type { PathProblem } from './problems.ts'
 import type { Policy } from './schema.ts'
+import { scorerNotes } from './scorer-problems.ts'
 
 /** What is allowed and may surprise. */
 export function policyNotes(policy: Policy): PathProblem[] {
@@ -26,5 +27,5 @@ export function policyNotes(policy: Policy): PathProblem[] {
         message: 'has no effect: no step that it matches may go to a frontier model',
       })
   })
-  return notes
+  return [...notes, ...scorerNotes(policy)]
 }

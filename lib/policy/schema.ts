@@ -128,6 +128,35 @@ const rule = z.strictObject({
   choose: z.strictObject({ tier: z.enum(['oss', 'frontier', 'refuse']), model: id.optional() }),
 })
 
+const handWeighted = z.strictObject({ use: z.literal('hand_weighted') })
+const trained = z.strictObject({
+  use: z.literal('trained'),
+  /**
+   * sha256 of the scorer, as `shunt calibrate` prints it. Left out in a file: the one given with --scorer, or the one
+   * that this release ships. A policy in force always has it (scorer-choice.ts).
+   */
+  hash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'give the sha256 that `shunt calibrate` printed, 64 hex digits')
+    .optional(),
+})
+
+/** A scorer behind HTTP. Each step's messages and tools are sent to it, so that it has a place like a backend's. */
+const httpScorer = z.strictObject({
+  use: z.literal('http'),
+  url: url.optional(),
+  /** Environment variable that replaces url where it is set. */
+  urlEnv: envName.optional(),
+  apiKeyEnv: envName.optional(),
+  ...place,
+  /** From a step's question to its answer; what takes longer is scored by the fallback. @default 200 ms */
+  timeoutMs: durationMs.min(1).max(60_000).default(200),
+  /** Questions under way, over one replica of the classifier; four times as many wait. @default 64 */
+  maxInFlight: z.number().int().min(1).max(1_000).default(64),
+  /** Scores the steps that it does not. @default hand_weighted */
+  fallback: z.discriminatedUnion('use', [handWeighted, trained]).default({ use: 'hand_weighted' }),
+})
+
 /** What a threshold starts from. */
 const base = {
   /** Where the scorer knows what escalation gains: at or above it a step goes to the frontier. Not set: by chance. */
@@ -159,6 +188,8 @@ export const policySchema = z.strictObject({
       whenExhausted: z.enum(['oss', 'refuse']).default('oss'),
     })
     .prefault({}),
+  /** What judges a step where no rule decides. @default hand_weighted */
+  scorer: z.discriminatedUnion('use', [handWeighted, trained, httpScorer]).optional(),
   threshold: z
     .strictObject({
       ...base,
@@ -221,3 +252,5 @@ export type PolicyBackend = Policy['backends'][number]
 export type PolicyProvider = Policy['providers'][number]
 export type PolicyTenant = Policy['tenants'][number]
 export type PolicyRule = Policy['rules'][number]
+export type PolicyScorer = NonNullable<Policy['scorer']>
+export type HttpScorerPolicy = Extract<PolicyScorer, { use: 'http' }>

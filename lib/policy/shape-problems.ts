@@ -15,7 +15,7 @@ function describeIssue(issue: Issue, data: unknown): PathProblem[] {
   const path = issue.path.map((part) => (typeof part === 'number' ? part : String(part)))
   const value = valueAt(data, path)
   if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(path)
+    const known = knownKeys(path, data)
     return issue.keys.map((key) => {
       const near = didYouMean(key, known)
       const remedy = near === undefined ? `known here: ${known.join(', ')}` : `did you mean ${near}?`
@@ -30,8 +30,9 @@ function wrongValue(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, value:
   switch (issue.code) {
     case 'invalid_type':
       return `is ${nameOf(value)}; give ${aOr(issue.expected)}`
-    case 'invalid_value': {
-      const values = issue.values.map(String)
+    case 'invalid_value':
+    case 'invalid_union': {
+      const values = valuesOf(issue)
       const near = typeof value === 'string' ? didYouMean(value, values) : undefined
       return `is none of the known values; use ${values.length === 1 ? values[0] : `one of ${values.join(', ')}`}${near === undefined ? '' : `: did you mean ${near}?`}`
     }
@@ -47,7 +48,6 @@ function wrongValue(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, value:
     case 'custom':
     case 'invalid_element':
     case 'invalid_key':
-    case 'invalid_union':
     case 'not_multiple_of':
     default:
       return issue.message
@@ -56,8 +56,14 @@ function wrongValue(issue: Exclude<Issue, { code: 'unrecognized_keys' }>, value:
 
 function expectation(issue: Issue): string {
   if (issue.code === 'invalid_type') return ` as ${aOr(issue.expected)}`
-  if (issue.code === 'invalid_value') return ` as ${issue.values.map(String).join(' or ')}`
+  if (issue.code === 'invalid_value' || issue.code === 'invalid_union') return ` as ${valuesOf(issue).join(' or ')}`
   return ''
+}
+
+/** Every union of the schema is told apart by one key: what it may hold. */
+function valuesOf(issue: Extract<Issue, { code: 'invalid_value' | 'invalid_union' }>): string[] {
+  const values = issue.code === 'invalid_value' ? issue.values : 'options' in issue ? (issue.options ?? []) : []
+  return values.map(String)
 }
 
 function aOr(expected: string): string {
@@ -88,19 +94,28 @@ function valueAt(data: unknown, path: readonly (string | number)[]): unknown {
   )
 }
 
-/** Keys that the schema knows at a path. */
-function knownKeys(path: readonly (string | number)[]): string[] {
+/** Keys that the schema knows at a path of the data. */
+function knownKeys(path: readonly (string | number)[], data: unknown): string[] {
   let node: z.core.$ZodType | undefined = policySchema
-  for (const part of path) node = memberOf(node, part)
-  const object = unwrapped(node)
+  path.forEach((part, depth) => (node = memberOf(node, part, valueAt(data, path.slice(0, depth)))))
+  const object = branchOf(unwrapped(node), valueAt(data, path))
   return object?._zod.def.type === 'object' ? Object.keys((object as z.core.$ZodObject)._zod.def.shape) : []
 }
 
-function memberOf(node: z.core.$ZodType | undefined, part: string | number): z.core.$ZodType | undefined {
-  const inner = unwrapped(node)
+function memberOf(node: z.core.$ZodType | undefined, part: string | number, value: unknown) {
+  const inner = branchOf(unwrapped(node), value)
   if (inner?._zod.def.type === 'array') return (inner as z.core.$ZodArray)._zod.def.element
+  if (inner?._zod.def.type === 'record') return (inner as z.core.$ZodRecord)._zod.def.valueType
   if (inner?._zod.def.type === 'object') return (inner as z.core.$ZodObject)._zod.def.shape[part]
   return undefined
+}
+
+/** Of a union the branch that the value chooses; any other node is its own. */
+function branchOf(node: z.core.$ZodType | undefined, value: unknown): z.core.$ZodType | undefined {
+  if (node?._zod.def.type !== 'union') return node
+  const { options, discriminator } = (node as z.core.$ZodDiscriminatedUnion)._zod.def
+  const chosen = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[discriminator] : null
+  return options.find((option) => option._zod.propValues?.[discriminator]?.has(chosen as string))
 }
 
 /** Without the layers of default, optional and nullable. */
