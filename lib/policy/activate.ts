@@ -5,6 +5,7 @@ import { inNamespace } from '#lib/events/topics'
 import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import type { LoadedPolicy } from './load.ts'
 import { policyOrderName } from './policy-store.ts'
+import { partKey, splitScorer, type ScorerBytes } from './scorer-parts.ts'
 
 export interface ActivateDeps {
   kafka: KafkaFactory
@@ -17,11 +18,13 @@ export interface ActivateOptions {
   /** Who orders it, and why: both are kept. */
   actor: string
   reason: string
+  /** The policy's trained scorer, where it is not in agent.policies yet. Publishing it again does no harm. */
+  scorer?: ScorerBytes | null
 }
 
 /**
- * Publishes the policy to agent.policies and, once that is acknowledged, orders it in agent.control. Between the two a
- * crash leaves a policy that nobody uses; ordered and unknown it can never be.
+ * Publishes scorer and policy to agent.policies and, once that is acknowledged, orders the policy in agent.control.
+ * Between the two a crash leaves what nobody uses; ordered and unknown a policy or its scorer can never be.
  * Throws SHUNT_KAFKA_UNAVAILABLE (retryable: activating again is safe).
  */
 export async function activatePolicy(
@@ -29,7 +32,8 @@ export async function activatePolicy(
   loaded: LoadedPolicy,
   options: ActivateOptions,
 ): Promise<void> {
-  const { namespace, actor, reason } = options
+  const { namespace, actor, reason, scorer = null } = options
+  const parts = scorer === null ? [] : splitScorer(scorer)
   const policy = deps.codec.encode('policy-record', {
     hash: loaded.hash,
     type: 'policy',
@@ -50,6 +54,7 @@ export async function activatePolicy(
     await producer.connect()
     const send = (topic: string, key: string, value: Buffer) =>
       producer.send({ topic: inNamespace(namespace, topic), acks: -1, messages: [{ key, value }] })
+    for (const part of parts) await send('agent.policies', partKey(part), deps.codec.encode('policy-record', part))
     await send('agent.policies', loaded.hash, policy)
     await send('agent.control', policyOrderName, order)
   } catch (cause) {

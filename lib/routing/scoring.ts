@@ -9,6 +9,7 @@ export type ScoredBy = 'hand_weighted' | 'trained' | 'http'
 export const scorerFallbacks = {
   residency: 'The scorer is in a region where the step may not go.',
   compliance: 'The scorer does not carry every tag that the step requires.',
+  tenant_unknown: 'The policy does not know the tenant.',
   not_configured: 'The environment variable that the policy names for its address or key is not set.',
   overloaded: 'As many steps as the policy allows were waiting for it.',
   breaker_open: 'It failed too often of late and is left alone for a while.',

@@ -10,8 +10,9 @@ import { isRetryable } from '#lib/errors'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { watchRedisVersion } from '#lib/ledger/redis-version'
-import { createPolicyStore, type PolicyStore } from '#lib/policy/policy-store'
+
 import { warnOfLossyBroker } from '#lib/stream/broker-release'
+import { createPolicyStore, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
 import { createPoisonMemory } from '#lib/stream/poison'
 import type { Stage, StageDeps, StageStatus } from '#lib/stream/stage'
@@ -37,9 +38,14 @@ export interface ServiceParts {
 
 /**
  * The life of a service process: configuration, connections, its stage, its operations server, and a graceful end at
- * SIGTERM or SIGINT (a second signal kills). Ends with exit code 1 and one line in the log where it cannot start.
+ * SIGTERM or SIGINT (a second signal kills). Only a service that scores steps `reads` scorers. Ends with exit code 1 and
+ * one line in the log where it cannot start.
  */
-export async function runService(name: string, wire: (parts: ServiceParts) => Promise<Stage>): Promise<void> {
+export async function runService(
+  name: string,
+  wire: (parts: ServiceParts) => Promise<Stage>,
+  reads: Pick<PolicyStoreDeps, 'readScorer'> = {},
+): Promise<void> {
   const log = createLogger(name, process.env['SHUNT_LOG_LEVEL'] ?? 'info')
   // The default prints the error whole, and with it whatever text it holds.
   const die = (err: unknown) => {
@@ -49,7 +55,7 @@ export async function runService(name: string, wire: (parts: ServiceParts) => Pr
   process.once('uncaughtException', die)
   process.once('unhandledRejection', die)
   try {
-    await serve(readServiceConfig(process.env), log, wire)
+    await serve(readServiceConfig(process.env), log, wire, reads)
     // All is closed by now. kafkajs may still hold the socket of a client that was disconnected while it reconnected to a
     // broker that was away; it would keep the process alive until the broker drops it.
     process.exit(0)
@@ -58,7 +64,12 @@ export async function runService(name: string, wire: (parts: ServiceParts) => Pr
   }
 }
 
-async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServiceParts) => Promise<Stage>): Promise<void> {
+async function serve(
+  config: ServiceConfig,
+  log: Logger,
+  wire: (parts: ServiceParts) => Promise<Stage>,
+  reads: Pick<PolicyStoreDeps, 'readScorer'>,
+): Promise<void> {
   const stop = stopSignal(config, log)
   await using closing = new AsyncDisposableStack()
 
@@ -74,7 +85,7 @@ async function serve(config: ServiceConfig, log: Logger, wire: (parts: ServicePa
     stop,
   )
   if (!codec) return
-  const policies = closing.use(createPolicyStore({ kafka, codec, log }, { namespace: config.namespace }))
+  const policies = closing.use(createPolicyStore({ kafka, codec, log, ...reads }, { namespace: config.namespace }))
 
   const stageDeps: StageDeps = {
     kafka,

@@ -4,7 +4,7 @@ import { idsOf } from '#lib/events/step-error'
 import { validateRequest } from '#lib/events/request-fields'
 import type { RoutedStep } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
-import type { PolicyInForce } from '#lib/policy/policy-store'
+import type { KnownPolicy } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
 import type { Handle } from '#lib/stream/types'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
@@ -13,7 +13,7 @@ import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } f
 
 export interface RoutedStepDeps extends ConcludeDeps {
   codec: Codec
-  policies: { inForce(): PolicyInForce | undefined; byHash(hash: string): PolicyInForce | undefined }
+  policies: { inForce(): KnownPolicy | undefined; byHash(hash: string): KnownPolicy | undefined }
   /** How this attempt ended, where an earlier handling of the same record got that far; asked before anything else. */
   recall?: (job: ModelJob) => Promise<CallEnd | null>
   callModel: CallModel

@@ -6,7 +6,10 @@ import type { AgentStep, Attempt, DecisionOutcome, LedgerSnapshot, StepOrigin } 
 import { decisionDraft, outcomeDraft } from '#lib/audit/records'
 import type { PolicyInForce } from '#lib/policy/policy-store'
 import { decide, engineVersion } from '#lib/routing/decide'
-import { extractFacts } from '#lib/routing/facts'
+import { factsOf } from '#lib/routing/facts'
+import { extractFeatures, type StepFeatures } from '#lib/routing/features'
+import type { Scoring } from '#lib/routing/scoring'
+import type { ScoreStep } from '#lib/scoring/score-step'
 import type { Handled } from '#lib/stream/types'
 
 export interface DecideDeps {
@@ -14,6 +17,9 @@ export interface DecideDeps {
   namespace: string
   /** Told of each decision, for metrics and log. */
   decided: (outcome: DecisionOutcome, step: AgentStep, attempt: number) => void
+  scoreStep: ScoreStep
+  /** Told of each score, for the metrics and to see drift. */
+  scored: (features: StepFeatures, scoring: Scoring, policy: PolicyInForce) => void
 }
 
 /** A step to be decided, anew or again. */
@@ -27,15 +33,20 @@ export interface StepToDecide {
   attempts: Attempt[]
 }
 
-/** Facts and snapshot into decide(), its outcome into records: the step routed, or its result; and the decision's audit. */
-export function decideStep(
+/** Score, facts and snapshot into decide(), its outcome into records: the step routed, or its result; and the decision's audit. */
+export async function decideStep(
   deps: DecideDeps,
   input: StepToDecide,
   policy: PolicyInForce,
-  snapshot: LedgerSnapshot,
-): Handled {
-  const { step, origin, attempts } = input
-  const facts = extractFacts(step, input.request, attempts, origin.receivedAtMs)
+  readSnapshot: () => LedgerSnapshot,
+): Promise<Handled> {
+  const { step, request, origin, attempts } = input
+  const features = extractFeatures(step, request)
+  const scoring = await deps.scoreStep(step, request, features, policy)
+  deps.scored(features, scoring, policy)
+  const facts = factsOf(step, request, attempts, origin.receivedAtMs, features, scoring)
+  // Last, since a scorer may have taken its time.
+  const snapshot = readSnapshot()
   const outcome = decide(facts, snapshot, policy.policy)
   const attempt = attempts.length + 1
   deps.decided(outcome, step, attempt)
@@ -48,7 +59,7 @@ export function decideStep(
     attempt,
     engineVersion,
     policyHash: Buffer.from(policy.hash, 'hex'),
-    scorerHash: null,
+    scorerHash: scoring.scorerHash === null ? null : Buffer.from(scoring.scorerHash, 'hex'),
     facts,
     snapshot,
     outcome,
@@ -67,7 +78,7 @@ export function decideStep(
         pSuccessPpm: facts.pSuccessPpm,
         thresholdPpm: outcome.thresholdPpm,
         policyHash: policy.hash,
-        scorerHash: null,
+        scorerHash: scoring.scorerHash,
         engineVersion,
         maxOutputTokens: outcome.maxOutputTokens,
         boundMicroUsd: outcome.boundMicroUsd,

@@ -32,14 +32,14 @@ export function createHandle(deps: HandleDeps): Handle {
     const input = rerouted ? await readReroute(deps, record, policy) : await admitted(deps, record, policy)
     if ('records' in input) return input
     // Budgets, failures and provider states join the snapshot with the ledger.
-    const snapshot = {
+    const readSnapshot = () => ({
       nowMs: deps.nowMs(),
       budgetLeftMicroUsd: null,
       failuresPpm: null,
       unavailableModels: [],
       ledgerLagMs: null,
-    }
-    return decideStep(deps, { attempts: [], ...input }, policy, snapshot)
+    })
+    return decideStep(deps, { attempts: [], ...input }, policy, readSnapshot)
   }
 }
 

@@ -2,6 +2,10 @@ import { createClaims } from '#lib/ledger/claims'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
+import { createHttpFetch } from '#lib/models/http-fetch'
+import { createScoreStep } from '#lib/scoring/score-step'
+import { createScoreMetrics } from '#lib/telemetry/score-metrics'
+import { createScorerDrift } from '#lib/telemetry/scorer-drift'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createDecisionMetrics } from '#lib/telemetry/step-metrics'
 import { createHandle, type HandleDeps } from './handle-record.ts'
@@ -21,6 +25,8 @@ await runService('classifier', async ({ config, log, redis, codec, policies, reg
       stepLog.decided(step, attempt, outcome)
     },
     stepLog,
+    scoreStep: createScoreStep({ fetch: createHttpFetch(), env: process.env }),
+    scored: createScoreMetrics({ registry, drift: createScorerDrift({ registry, log }) }).scored,
     nowMs: Date.now,
   }
   return createStage(stage, {

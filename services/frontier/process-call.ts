@@ -4,7 +4,7 @@ import type { ChatAnswer, ChatModel } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
 import { timeLimit } from '#lib/models/time-limit'
-import type { PolicyInForce } from '#lib/policy/policy-store'
+import type { KnownPolicy } from '#lib/policy/policy-store'
 import { whyNotPermitted, type NamedPlace } from '#lib/worker/permits'
 import type { StoredRequest } from './lane-job.ts'
 
@@ -18,7 +18,7 @@ export type CallOutcome =
 
 export interface ProcessCallDeps {
   answers: StoredAnswers
-  policies: { inForce(): PolicyInForce | undefined; byHash(hash: string): PolicyInForce | undefined }
+  policies: { inForce(): KnownPolicy | undefined; byHash(hash: string): KnownPolicy | undefined }
   chat: ChatModel
   breaker: CircuitBreakerPolicy
   nowMs: () => number

@@ -4,9 +4,11 @@ import { parseStep } from '#lib/events/parse-step'
 import { sha256 } from '#lib/audit/records'
 import { createChain } from '#lib/audit/chain'
 import { createClaims } from '#lib/ledger/claims'
+import { createHttpFetch } from '#lib/models/http-fetch'
 import { parsePolicy } from '#lib/policy/load'
 import { decide } from '#lib/routing/decide'
 import { extractFacts } from '#lib/routing/facts'
+import { createScoreStep } from '#lib/scoring/score-step'
 import { decideStep } from '../../../services/classifier/decide-step.ts'
 import type { Figure } from '../figures.ts'
 import { runBareLoop } from './bare-loop.ts'
@@ -57,7 +59,7 @@ export async function classifierThroughput(stack: BenchStack, partitions: number
 async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: number }[]> {
   const { codec, redis, namespace } = stack
   const compiled = parsePolicy(benchPolicy('http://127.0.0.1:1', 8), 'bench').policy
-  const policy = { hash: stack.policyHash, policy: compiled }
+  const policy = { hash: stack.policyHash, policy: compiled, trained: null }
   const steps = Array.from({ length: 2_000 }, () => makeStep(stepBytes))
   const values = steps.map((step) => codec.encode('step', step))
   const requests = steps.map((step) => validateStep(step, compiled).request)
@@ -68,14 +70,15 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
   const hashes = values.map((value) => sha256(value))
   const claims = createClaims({ redis, namespace: inNamespace(namespace, 'parts') })
   const chain = createChain({ topic: 'agent.audit', encode: (link) => codec.encode('audit-record', link) })
-  const handle = (i: number) =>
+  const scoreStep = createScoreStep({ fetch: createHttpFetch(), env: {} })
+  const handle = async (i: number) =>
     decideStep(
-      { codec, namespace, decided: () => {} },
+      { codec, namespace, scoreStep, decided: () => {}, scored: () => {} },
       { step: steps[i]!, request: requests[i]!, origin, contentHash: hashes[i]!, attempts: [] },
       policy,
-      snapshot,
+      () => snapshot,
     )
-  const drafts = steps.map((_step, i) => handle(i).audit!)
+  const drafts = await Promise.all(steps.map(async (_step, i) => (await handle(i)).audit!))
   const decisionMicros = await each(steps.length, (i) => void decide(facts[i]!, snapshot, compiled))
   const factsMicros = await each(steps.length, (i) => void extractFacts(steps[i]!, requests[i]!, [], nowMs))
   return [
@@ -96,7 +99,7 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
     { part: 'decide', micros: decisionMicros },
     {
       part: 'encode routed step and decision',
-      micros: (await each(steps.length, (i) => void handle(i))) - decisionMicros - factsMicros,
+      micros: (await each(steps.length, handle)) - decisionMicros - factsMicros,
     },
     {
       part: 'audit link',

@@ -18,6 +18,8 @@ const routedAt = (offset: number, attempt = 1): RoutedStep => ({
     reasons: [],
     pSuccessPpm: 0,
     thresholdPpm: 0,
+    gainPpm: null,
+    thresholdOn: 'p_success',
     policyHash: '',
     scorerHash: null,
     engineVersion: 1,

@@ -38,6 +38,8 @@ const routed: RoutedStep = {
     reasons: [],
     pSuccessPpm: 0,
     thresholdPpm: 0,
+    gainPpm: null,
+    thresholdOn: 'p_success',
     policyHash: 'h',
     scorerHash: null,
     engineVersion: 1,

@@ -2,8 +2,14 @@ import { describe, expect, test } from 'vitest'
 import { ShuntError } from '#lib/errors'
 import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
 import { decide } from '#lib/routing/decide'
+import { createScoreStep } from '#lib/scoring/score-step'
 import { createHandle, type HandleDeps } from '../../../services/classifier/handle-record.ts'
 import { codec, makeStep, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
+
+const scoring = {
+  scoreStep: createScoreStep({ fetch: () => Promise.reject(new Error('no scorer is asked here')), env: {} }),
+  scored: () => {},
+}
 
 const signal = new AbortController().signal
 
@@ -15,6 +21,7 @@ function classifier() {
     claims: memoryClaims(),
     policyInForce: () => policy,
     decided: (outcome) => void decided.push(outcome),
+    ...scoring,
     nowMs: () => nowMs,
   }
   const handle = createHandle(deps)
@@ -86,7 +93,7 @@ describe('a new step', () => {
   })
 
   test('waits where no policy is in force', async () => {
-    const deps = { codec, namespace: '', claims: memoryClaims(), decided: () => {}, nowMs: () => nowMs }
+    const deps = { codec, namespace: '', claims: memoryClaims(), decided: () => {}, ...scoring, nowMs: () => nowMs }
     const handle = createHandle({ ...deps, policyInForce: () => undefined })
     await expect(handle(stepRecord(makeStep()), signal)).rejects.toMatchObject({
       code: 'SHUNT_POLICY_MISSING',

@@ -7,7 +7,7 @@ import { localCodec } from '../../support/local-codec.ts'
 
 export const policyText = readFileSync(new URL('../../../samples/policy.yaml', import.meta.url), 'utf8')
 export const loaded = parsePolicy(policyText, 'samples/policy.yaml')
-export const policy = { hash: loaded.hash, policy: loaded.policy }
+export const policy = { hash: loaded.hash, policy: loaded.policy, trained: null }
 export const codec = await localCodec()
 export const nowMs = 1_790_000_000_000
 
