@@ -7,6 +7,7 @@ import { resultLine } from '#lib/client/result-line'
 import { ShuntError } from '#lib/errors'
 import type { StepResult } from '#lib/events/types.generated'
 import { parsePolicy } from '#lib/policy/load'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { describeError } from '#lib/telemetry/logger'
 import { formatDuration, printable } from '../cli/output.ts'
 import { createProgress } from '../cli/progress.ts'
@@ -41,7 +42,7 @@ async function run(out: FileHandle | undefined): Promise<boolean> {
     { level: process.env['SHUNT_LOG_LEVEL'] ?? 'silent', serializers: { err: describeError } },
     pino.destination({ dest: 2, sync: true }),
   )
-  const { policy } = parsePolicy(readFileSync(policyFile, 'utf8'), policyFile)
+  const { policy } = parsePolicy(readFileSync(policyFile, 'utf8'), policyFile, readScorerFile().hash)
   const startedAt = performance.now()
   await using stack = await openRunStack({ env: process.env, policyFile, signal: stop, say, log })
   say(`ready after ${formatDuration(performance.now() - startedAt)}; publishing samples/*.jsonl`)

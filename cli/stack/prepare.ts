@@ -6,6 +6,8 @@ import { createRegistry } from '#lib/events/registry'
 import { ShuntError } from '#lib/errors'
 import { activatePolicy } from '#lib/policy/activate'
 import { parsePolicy } from '#lib/policy/load'
+import { trainedHashOf } from '#lib/policy/scorer-choice'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { createPolicyStore } from '#lib/policy/policy-store'
 import { applyTopics } from '#lib/stream/apply-topics'
 import { createKafkaFactory } from '#lib/stream/kafka'
@@ -28,7 +30,8 @@ export interface PrepareOptions {
 export async function prepareStack(addresses: StackAddresses, options: PrepareOptions): Promise<boolean> {
   const { namespace, log } = options
   // Before anything is written: a file with mistakes in it leaves nothing behind.
-  const loaded = parsePolicy(readFileSync(options.policyFile, 'utf8'), options.policyFile)
+  const scorer = readScorerFile()
+  const loaded = parsePolicy(readFileSync(options.policyFile, 'utf8'), options.policyFile, scorer.hash)
   await registerSchemas(createRegistry(addresses.registryUrl), namespace)
   const codec = await createCodec({ registryUrl: addresses.registryUrl, namespace, log })
   const kafka = createKafkaFactory({ log }, { brokers: addresses.brokers })
@@ -41,6 +44,11 @@ export async function prepareStack(addresses: StackAddresses, options: PrepareOp
 
   await using policies = createPolicyStore({ kafka, codec, log }, { namespace })
   if (await policies.ready()) return false
-  await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, { namespace, actor, reason: 'none was in force' })
+  await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, {
+    namespace,
+    actor,
+    reason: 'none was in force',
+    scorer: trainedHashOf(loaded.policy) === scorer.hash ? scorer : null,
+  })
   return true
 }

@@ -4,6 +4,7 @@ import type { LoadedPolicy } from '#lib/policy/load'
 import { decide, engineVersion } from './decide.ts'
 import { explainToolAmbiguity } from './explain-tools.ts'
 import { readStep } from './facts.ts'
+import type { Scorer } from './score.ts'
 
 /** A decision as a line of JSON. */
 export type OfflineDecision = Record<string, unknown>
@@ -12,9 +13,15 @@ export type OfflineDecision = Record<string, unknown>
  * What the classifier would decide on a step's first attempt at `nowMs`, with nothing known of budgets, failures and
  * providers. `explain` adds all that the decision was made from. Throws as `validateStep` does.
  */
-export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: number, explain: boolean): OfflineDecision {
+export function decideOffline(
+  step: AgentStep,
+  loaded: LoadedPolicy,
+  scorer: Scorer,
+  nowMs: number,
+  explain: boolean,
+): OfflineDecision {
   const { request, stripped } = validateStep(step, loaded.policy)
-  const { facts, features, scoring } = readStep(step, request, [], nowMs)
+  const { facts, features, scoring } = readStep(step, request, [], nowMs, scorer)
   const snapshot = {
     nowMs,
     budgetLeftMicroUsd: null,
@@ -35,6 +42,9 @@ export function decideOffline(step: AgentStep, loaded: LoadedPolicy, nowMs: numb
     reasons,
     rule,
     pSuccessPpm: facts.pSuccessPpm,
+    gainPpm: facts.gainPpm,
+    scoredBy: facts.scoredBy,
+    scorerHash: scoring.scorerHash,
     thresholdPpm,
     ...bounds,
     ...(explain && {

@@ -21,6 +21,8 @@ export interface Scorer {
   /** sha256 of what it was trained to, hex; null for the weights in this file, which engineVersion covers. */
   hash: string | null
   score(features: StepFeatures, request: ChatRequest): Score
+  /** False where it leaves the step to the hand-weighted score; left out by a scorer that judges every step. */
+  knows?(features: StepFeatures): boolean
 }
 
 /** Narrow tasks with a small answer space first, open-ended thought last. */

@@ -111,7 +111,8 @@ function shapeProblem(model: ScorerModel): string | null {
     const jump = nodeJumps[node]!
     if (nodeInputs[node] === 255) {
       if (2 * jump + 1 >= model.leafValues.length) return 'a leaf leads outside'
-    } else if (nodeInputs[node]! >= inputs || jump < 2 || node + jump >= nodeInputs.length) return 'a node leads outside'
+    } else if (nodeInputs[node]! >= inputs || jump < 2 || node + jump >= nodeInputs.length)
+      return 'a node leads outside'
   }
   for (const root of treeRoots) if (root < 0 || root >= nodeInputs.length) return 'a tree begins outside'
   return null

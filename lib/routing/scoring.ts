@@ -36,6 +36,6 @@ export function scoreWith(
   request: ChatRequest,
   fallback: ScorerFallback | null = null,
 ): Scoring {
-  const scoredBy = scorer.hash === null ? 'hand_weighted' : 'trained'
+  const scoredBy = scorer.hash === null || scorer.knows?.(features) === false ? 'hand_weighted' : 'trained'
   return { score: scorer.score(features, request), scoredBy, scorerHash: scorer.hash, fallback }
 }

@@ -7,7 +7,16 @@ export const shapeNames = [
   ...['stop_words', 'distinct_words', 'percent', 'dollar', 'assignment', 'blank', 'year'],
   // Of its stem, which is what stands before the first list item.
   ...['stem_chars', 'stem_words', 'word_length', 'numbers', 'number_digits', 'full_stops', 'question_marks'],
-  ...['ends_question', 'ends_colon', 'ends_full_stop', 'single_letters', 'long_words', 'names', 'lines', 'first_person'],
+  ...[
+    'ends_question',
+    'ends_colon',
+    'ends_full_stop',
+    'single_letters',
+    'long_words',
+    'names',
+    'lines',
+    'first_person',
+  ],
   // Of the items of its list.
   ...['items', 'item_chars', 'item_spread', 'item_shortest', 'item_longest', 'item_numeric', 'item_digits'],
   ...['item_words', 'item_overlap', 'items_alike', 'item_capital', 'item_operators'],

@@ -72,7 +72,14 @@ export function profileTool(tool: ChatTool): ToolProfile {
   if (description) eachWord(description, visit)
 
   const required: RequiredArgument[] = []
-  const shape = { parameters: 0, required: 0, nested: 0, choices: 0, numbers: 0, descriptionChars: description?.length ?? 0 }
+  const shape = {
+    parameters: 0,
+    required: 0,
+    nested: 0,
+    choices: 0,
+    numbers: 0,
+    descriptionChars: description?.length ?? 0,
+  }
   const properties = asSchema(parameters?.['properties'])
   const requiredNames = Array.isArray(parameters?.['required']) ? parameters['required'] : []
   for (const [key, value] of Object.entries(properties ?? {})) {
@@ -89,7 +96,17 @@ export function profileTool(tool: ChatTool): ToolProfile {
     if (isOneOf(schema?.['type'], numberTypes)) shape.numbers++
   }
 
-  return { name, words, length: euclidean(words), roots, rootsLength: euclidean(roots), prefix, actions, required, shape }
+  return {
+    name,
+    words,
+    length: euclidean(words),
+    roots,
+    rootsLength: euclidean(roots),
+    prefix,
+    actions,
+    required,
+    shape,
+  }
 }
 
 /** JSON Schema's names, and those that data sets of other languages use. */

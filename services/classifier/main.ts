@@ -1,4 +1,5 @@
 import { createClaims } from '#lib/ledger/claims'
+import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
@@ -11,32 +12,36 @@ import { createDecisionMetrics } from '#lib/telemetry/step-metrics'
 import { createHandle, type HandleDeps } from './handle-record.ts'
 import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
-await runService('classifier', async ({ config, log, redis, codec, policies, registry, stage }) => {
-  const { namespace, replica } = config
-  const metrics = createDecisionMetrics(registry)
-  const stepLog = createStepLog(log)
-  const deps: HandleDeps & ClassifierRejectDeps = {
-    codec,
-    namespace,
-    claims: createClaims({ redis, namespace }),
-    policyInForce: policies.inForce,
-    decided: (outcome, step, attempt) => {
-      metrics.decided(outcome)
-      stepLog.decided(step, attempt, outcome)
-    },
-    stepLog,
-    scoreStep: createScoreStep({ fetch: createHttpFetch(), env: process.env }),
-    scored: createScoreMetrics({ registry, drift: createScorerDrift({ registry, log }) }).scored,
-    nowMs: Date.now,
-  }
-  return createStage(stage, {
-    ...stageSources(namespace, 'classifier'),
-    replica,
-    handle: createHandle(deps),
-    reject: createReject(deps),
-    // Deciding waits for Redis alone, and claims that wait together go together.
-    maxInFlight: 1_024,
-    batchSharePpm: () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000,
-    drainMs: config.shutdownGraceMs,
-  })
-})
+await runService(
+  'classifier',
+  async ({ config, log, redis, codec, policies, registry, stage }) => {
+    const { namespace, replica } = config
+    const metrics = createDecisionMetrics(registry)
+    const stepLog = createStepLog(log)
+    const deps: HandleDeps & ClassifierRejectDeps = {
+      codec,
+      namespace,
+      claims: createClaims({ redis, namespace }),
+      policyInForce: policies.inForce,
+      decided: (outcome, step, attempt) => {
+        metrics.decided(outcome)
+        stepLog.decided(step, attempt, outcome)
+      },
+      stepLog,
+      scoreStep: createScoreStep({ fetch: createHttpFetch(), env: process.env }),
+      scored: createScoreMetrics({ registry, drift: createScorerDrift({ registry, log }) }).scored,
+      nowMs: Date.now,
+    }
+    return createStage(stage, {
+      ...stageSources(namespace, 'classifier'),
+      replica,
+      handle: createHandle(deps),
+      reject: createReject(deps),
+      // Deciding waits for Redis alone, and claims that wait together go together.
+      maxInFlight: 1_024,
+      batchSharePpm: () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000,
+      drainMs: config.shutdownGraceMs,
+    })
+  },
+  { readScorer: readTrainedScorer },
+)

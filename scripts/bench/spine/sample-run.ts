@@ -6,6 +6,7 @@ import type { AgentStep, StepResult } from '#lib/events/types.generated'
 import type { ChatAnswer } from '#lib/models/chat-model'
 import { createOpenAiChat } from '#lib/models/openai-chat'
 import { parsePolicy } from '#lib/policy/load'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { createLogger } from '#lib/telemetry/logger'
 import { publishSamples } from '../../../cli/publish-samples.ts'
 import { repositoryDir } from '../../../cli/stack/paths.ts'
@@ -88,7 +89,7 @@ async function runSamples(): Promise<{ results: StepResult[]; firstMs: number; a
 
 /** Tokens a second of the same calls without a pipeline, on an embedded model that has seen none of them. */
 async function callAlone(called: readonly string[], dir: string): Promise<number> {
-  const { policy } = parsePolicy(readFileSync(policyFile, 'utf8'), policyFile)
+  const { policy } = parsePolicy(readFileSync(policyFile, 'utf8'), policyFile, readScorerFile().hash)
   const { model, maxInFlight } = policy.backends.find(({ id }) => id === backendId)!
   const { maxOutputTokens } = policy.models.find(({ id }) => id === model)!
   const steps = await readSamples()

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { completeStep } from '#lib/client/step-input'
 import type { ChatRequest, ChatTool } from '#lib/events/chat-request'
 import { parsePolicy } from '#lib/policy/load'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { decide } from '#lib/routing/decide'
 import { extractFacts } from '#lib/routing/facts'
 import { readToolAmbiguity } from '#lib/routing/tool-ambiguity'
@@ -48,7 +49,7 @@ interface Prepared {
 
 function wholeDecision() {
   const path = new URL('../../../samples/policy.yaml', import.meta.url)
-  const { policy } = parsePolicy(readFileSync(path, 'utf8'), 'samples/policy.yaml')
+  const { policy } = parsePolicy(readFileSync(path, 'utf8'), 'samples/policy.yaml', readScorerFile().hash)
   const snapshot = { nowMs: 0, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
   return {
     prepare: (request: Offer): Prepared => ({
