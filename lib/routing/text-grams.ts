@@ -18,54 +18,46 @@ export const wordBuckets = 1 << 15
 export const pieceBuckets = 1 << 15
 export const termBuckets = 1 << 14
 
-const SEPARATOR = 0
-const WORD = 1
-
-const classes = new Uint8Array(128)
-/** ASCII letters in lower case. */
+/** Letters, digits and `_` in lower case; 0 for what separates words. */
 const folded = new Uint8Array(128)
 for (let code = 0; code < 128; code++) {
   const isUpper = code >= 65 && code <= 90
-  const isWord = isUpper || (code >= 97 && code <= 122) || (code >= 48 && code <= 57) || code === 95
-  classes[code] = isWord ? WORD : SEPARATOR
-  folded[code] = isUpper ? code + 32 : code
+  if (isUpper) folded[code] = code + 32
+  else if ((code >= 97 && code <= 122) || (code >= 48 && code <= 57) || code === 95) folded[code] = code
 }
 
-/** Distinct buckets, in order: a bucket is in the set while its stamp is that of the present text. */
-class BucketSet {
-  readonly #stamps: Int32Array
-  #stamp = 0
-  #buckets = new Int32Array(1_024)
-  #count = 0
-  constructor(buckets: number) {
-    this.#stamps = new Int32Array(buckets)
-  }
-  begin(): void {
-    this.#count = 0
-    if (this.#stamp === 0x7fffffff) {
-      this.#stamps.fill(0)
-      this.#stamp = 0
-    }
-    this.#stamp++
-  }
-  add(bucket: number): void {
-    if (this.#stamps[bucket] === this.#stamp) return
-    this.#stamps[bucket] = this.#stamp
-    if (this.#count === this.#buckets.length) {
-      const larger = new Int32Array(2 * this.#count)
-      larger.set(this.#buckets)
-      this.#buckets = larger
-    }
-    this.#buckets[this.#count++] = bucket
-  }
-  view(): Int32Array {
-    return this.#buckets.subarray(0, this.#count)
-  }
+/** Distinct buckets in order: one is in the set while its stamp is that of the present text. As large as it can get. */
+interface BucketSet {
+  stamps: Int32Array
+  stamp: number
+  list: Int32Array
+  count: number
 }
 
-const words = new BucketSet(wordBuckets)
-const pieces = new BucketSet(pieceBuckets)
-const terms = new BucketSet(termBuckets)
+function makeSet(buckets: number): BucketSet {
+  return { stamps: new Int32Array(buckets), stamp: 0, list: new Int32Array(buckets), count: 0 }
+}
+
+function begin(set: BucketSet): void {
+  set.count = 0
+  if (++set.stamp < 0x7fffffff) return
+  set.stamps.fill(0)
+  set.stamp = 1
+}
+
+function add(set: BucketSet, bucket: number): void {
+  if (set.stamps[bucket] === set.stamp) return
+  set.stamps[bucket] = set.stamp
+  set.list[set.count++] = bucket
+}
+
+function view({ list, count }: BucketSet): Int32Array {
+  return list.subarray(0, count)
+}
+
+const words = makeSet(wordBuckets)
+const pieces = makeSet(pieceBuckets)
+const terms = makeSet(termBuckets)
 
 /** Told apart by their seeds: the same word says another thing in an earlier turn, or as the name of a tool. */
 const taskSeed = 0x2f0b4c47
@@ -77,9 +69,9 @@ const toolSeed = 0x7a1c3d95
  * calls, and of the tools' names. The result is a view that the next call overwrites. Linear in the request's length.
  */
 export function readGrams(request: Pick<ChatRequest, 'messages' | 'tools'>): Grams {
-  words.begin()
-  pieces.begin()
-  terms.begin()
+  begin(words)
+  begin(pieces)
+  begin(terms)
   const { messages, tools } = request
   const task = messages.findLastIndex((message) => message.role === 'user')
   for (const [index, message] of messages.entries()) {
@@ -89,35 +81,41 @@ export function readGrams(request: Pick<ChatRequest, 'messages' | 'tools'>): Gra
     for (const call of message.tool_calls ?? []) scanWords(call.function.name, contextSeed)
   }
   for (const tool of tools ?? []) scanWords(tool.function.name, toolSeed)
-  return { words: words.view(), pieces: pieces.view(), terms: terms.view() }
+  return { words: view(words), pieces: view(pieces), terms: view(terms) }
 }
 
 function scanTask(text: string): void {
+  const { stamps, stamp, list } = pieces
+  let { count } = pieces
   let hash = taskSeed
   let before = taskSeed
   let window = 0
   let length = 0
   for (let i = 0; i <= text.length; i++) {
     const code = i < text.length ? text.charCodeAt(i) : 32
-    const inWord = code < 128 ? classes[code] === WORD : true
-    if (inWord) {
-      const letter = code < 128 ? folded[code]! : code
+    const letter = code < 128 ? folded[code]! : code
+    if (letter !== 0) {
       hash = Math.imul(hash ^ letter, 0x01000193)
       // A word begins and ends with a blank in its pieces, so that they know where they stand.
-      window = length === 0 ? (32 << 8) | (letter & 0xff) : (window << 8) | (letter & 0xff)
-      length++
-      if (length >= 3) pieces.add(mix(window) & (pieceBuckets - 1))
+      window = length++ === 0 ? (32 << 8) | (letter & 0xff) : (window << 8) | (letter & 0xff)
+      if (length < 3) continue
     } else if (length > 0) {
-      pieces.add(mix((window << 8) | 32) & (pieceBuckets - 1))
       const word = mix(hash)
-      words.add(word & (wordBuckets - 1))
-      terms.add(word & (termBuckets - 1))
-      words.add(mix(word ^ Math.imul(before, 0x9e3779b1)) & (wordBuckets - 1))
+      add(words, word & (wordBuckets - 1))
+      add(terms, word & (termBuckets - 1))
+      add(words, mix(word ^ Math.imul(before, 0x9e3779b1)) & (wordBuckets - 1))
       before = word
       hash = taskSeed
       length = 0
-    }
+      window = (window << 8) | 32
+    } else continue
+    // In place of add(): it is done for every letter.
+    const piece = mix(window) & (pieceBuckets - 1)
+    if (stamps[piece] === stamp) continue
+    stamps[piece] = stamp
+    list[count++] = piece
   }
+  pieces.count = count
 }
 
 function scanWords(text: string, seed: number): void {
@@ -125,11 +123,12 @@ function scanWords(text: string, seed: number): void {
   let length = 0
   for (let i = 0; i <= text.length; i++) {
     const code = i < text.length ? text.charCodeAt(i) : 32
-    if (code < 128 ? classes[code] === WORD : true) {
-      hash = Math.imul(hash ^ (code < 128 ? folded[code]! : code), 0x01000193)
+    const letter = code < 128 ? folded[code]! : code
+    if (letter !== 0) {
+      hash = Math.imul(hash ^ letter, 0x01000193)
       length++
     } else if (length > 0) {
-      words.add(mix(hash) & (wordBuckets - 1))
+      add(words, mix(hash) & (wordBuckets - 1))
       hash = seed
       length = 0
     }

@@ -14,6 +14,8 @@ export interface Estimate {
   pSuccess: number
   /** null where the model has learned nothing of the frontier. */
   pFrontier: number | null
+  /** The same by the n-grams and figures alone, without the forest: a peer to hold it against. */
+  linear: { oss: number; frontier: number }
 }
 
 export interface TrainedScorer extends Scorer {
@@ -36,7 +38,7 @@ export function createTrainedScorer(model: ScorerModel, hash: string): TrainedSc
   const forest = new Float64Array(2)
   const knows = ({ kind }: Pick<StepFeatures, 'kind'>) => (header.kinds[kind] ?? 0) >= minLabelsPerKind
 
-  function estimate(features: StepFeatures, request: ChatRequest): Estimate & { linear: number } {
+  function estimate(features: StepFeatures, request: ChatRequest): Estimate {
     const grams = readGrams(request)
     readDense(features, request, inputs)
     const margins = readMargins(model, tables, grams, inputs)
@@ -47,7 +49,7 @@ export function createTrainedScorer(model: ScorerModel, hash: string): TrainedSc
     return {
       pSuccess: stacked(oss, margins.oss, forest[0]!),
       pFrontier: frontier && stacked(frontier, margins.frontier, forest[1]!),
-      linear: logistic(margins.oss),
+      linear: { oss: logistic(margins.oss), frontier: logistic(margins.frontier) },
     }
   }
 
@@ -59,8 +61,8 @@ export function createTrainedScorer(model: ScorerModel, hash: string): TrainedSc
       if (!knows(features)) return handWeighted.score(features, request)
       const { pSuccess, pFrontier, linear } = estimate(features, request)
       const parts: ScorePart[] = [
-        { name: 'text', ppm: toPpm(linear) },
-        { name: 'forest', ppm: toPpm(pSuccess) - toPpm(linear) },
+        { name: 'text', ppm: toPpm(linear.oss) },
+        { name: 'forest', ppm: toPpm(pSuccess) - toPpm(linear.oss) },
       ]
       return {
         pSuccessPpm: toPpm(pSuccess),

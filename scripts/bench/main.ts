@@ -1,15 +1,17 @@
 import { parseArgs } from 'node:util'
 import { benchSpine } from './spine/main.ts'
 import { reached, writeFigures } from './figures.ts'
+import { benchDecide } from './decide.ts'
+import { benchRouter } from './router.ts'
 import { benchTools } from './tool-ambiguity.ts'
 import { benchTrace } from './trace.ts'
 
-const benches = { spine: benchSpine, tools: benchTools, trace: benchTrace }
-const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--json OUT]`
+const benches = { spine: benchSpine, decide: benchDecide, router: benchRouter, tools: benchTools, trace: benchTrace }
+const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--seeds N] [--json OUT]`
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: 'string' }, only: { type: 'string' } },
+  options: { json: { type: 'string' }, only: { type: 'string' }, seeds: { type: 'string' } },
 })
 const name = positionals[0] as keyof typeof benches
 if (!Object.hasOwn(benches, name)) {
@@ -18,7 +20,10 @@ if (!Object.hasOwn(benches, name)) {
 }
 // Their children are ended on 'exit', the local stack by its guardian.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
-const figures = await benches[name]({ only: values.only?.split(',') })
+const figures = await benches[name]({
+  only: values.only?.split(','),
+  seeds: values.seeds === undefined ? undefined : Number(values.seeds),
+})
 if (values.json !== undefined) writeFigures(values.json, name, figures)
 const missed = figures.filter((figure) => reached(figure) === false).length
 console.log(`\n${figures.length} figures, ${missed} not reached`)

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
 import type { ChatRequest, ChatTool } from '#lib/events/chat-request'
+import { readDataLines } from '../data-file.ts'
 
 /** A single-turn item of the Berkeley Function-Calling Leaderboard, v1. */
 export interface BfclItem {
@@ -12,17 +10,10 @@ export interface BfclItem {
   right: ReadonlySet<string>
 }
 
-/** Throws where the file is missing: SHUNT_DATA_DIR names its directory, by default ../shared/data. */
 export function readBfcl(): BfclItem[] {
-  const directory = process.env['SHUNT_DATA_DIR'] ?? join(import.meta.dirname, '../../../../shared/data')
-  const text = gunzipSync(readFileSync(join(directory, 'bfcl-v1.jsonl.gz'))).toString()
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const { id, group, request, truth } = JSON.parse(line) as Omit<BfclItem, 'right'> & { truth?: Truth }
-      return { id, group, request, right: rightTools(truth, request.tools) }
-    })
+  return readDataLines<Omit<BfclItem, 'right'> & { truth?: Truth }>('bfcl-v1.jsonl.gz').map(
+    ({ id, group, request, truth }) => ({ id, group, request, right: rightTools(truth, request.tools) }),
+  )
 }
 
 /** An object from name to arguments, where a second call of a tool has `_2` or ` 2` after its name; or calls as code. */
