@@ -10,7 +10,6 @@ import { isRetryable } from '#lib/errors'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { watchRedisVersion } from '#lib/ledger/redis-version'
-
 import { warnOfLossyBroker } from '#lib/stream/broker-release'
 import { createPolicyStore, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'

@@ -7,6 +7,7 @@ import { registerSchemas } from '#lib/events/register-schemas'
 import { createRegistry } from '#lib/events/registry'
 import { inNamespace, type Topic } from '#lib/events/topics'
 import { activatePolicy } from '#lib/policy/activate'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
 import { createPolicyStore, policyOrderName, type PolicyStore } from '#lib/policy/policy-store'
 import { applyTopics } from '#lib/stream/apply-topics'
@@ -17,7 +18,7 @@ const log = pino({ level: 'silent' })
 const namespace = `test-${randomUUID().slice(0, 8)}`
 const sample = readFileSync(new URL('../../samples/policy.yaml', import.meta.url), 'utf8')
 const policyWith = (maxAttempts: number) =>
-  parsePolicy(sample.replace('maxAttempts: 3', `maxAttempts: ${maxAttempts}`), 'p')
+  parsePolicy(sample.replace('maxAttempts: 3', `maxAttempts: ${maxAttempts}`), 'p', readScorerFile().hash)
 const order = { namespace, actor: 'test', reason: 'test' }
 
 let kafka: KafkaFactory

@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs'
 import type { AgentStep, AuditType, DecisionRecord, RoutedStep, StepResult } from '#lib/events/types.generated'
 import { readClaim, type Claim, type Claims } from '#lib/ledger/claims'
 import { parsePolicy } from '#lib/policy/load'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import type { Handled, InboundRecord } from '#lib/stream/types'
 import { localCodec } from '../../support/local-codec.ts'
 
 export const policyText = readFileSync(new URL('../../../samples/policy.yaml', import.meta.url), 'utf8')
-export const loaded = parsePolicy(policyText, 'samples/policy.yaml')
+export const loaded = parsePolicy(policyText, 'samples/policy.yaml', readScorerFile().hash)
 export const policy = { hash: loaded.hash, policy: loaded.policy, trained: null }
 export const codec = await localCodec()
 export const nowMs = 1_790_000_000_000
