@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addCalibrateCommand } from './commands/calibrate.ts'
 import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
+import { addEvaluateCommand } from './commands/evaluate.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addResultsCommand } from './commands/results.ts'
 import { addSchemasCommand } from './commands/schemas.ts'
+import { addScoreCommand } from './commands/score.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addTaskCommand } from './commands/task.ts'
 import { addTopicsCommand } from './commands/topics.ts'
@@ -45,6 +48,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addResultsCommand(program, run)
   addTaskCommand(program, run)
   addDecideCommand(program, run)
+  addCalibrateCommand(program, run)
+  addScoreCommand(program, run)
+  addEvaluateCommand(program, run)
   addPolicyCommand(program, run)
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)

@@ -102,11 +102,21 @@ function principalAxes(matrix: Float64Array, size: number): Float64Array[] {
         const cosine = 1 / Math.sqrt(t * t + 1)
         rotate(a, vectors, size, p, q, cosine, t * cosine)
       }
-  const order = Array.from({ length: size }, (_, i) => i).toSorted((x, y) => a[y * size + y]! - a[x * size + x]! || x - y)
+  const order = Array.from({ length: size }, (_, i) => i).toSorted(
+    (x, y) => a[y * size + y]! - a[x * size + x]! || x - y,
+  )
   return order.map((column) => Float64Array.from({ length: size }, (_, row) => vectors[row * size + column]!))
 }
 
-function rotate(a: Float64Array, vectors: Float64Array, size: number, p: number, q: number, c: number, s: number): void {
+function rotate(
+  a: Float64Array,
+  vectors: Float64Array,
+  size: number,
+  p: number,
+  q: number,
+  c: number,
+  s: number,
+): void {
   for (let k = 0; k < size; k++) {
     const kp = a[k * size + p]!
     const kq = a[k * size + q]!

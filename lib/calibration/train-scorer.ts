@@ -70,7 +70,12 @@ export async function trainScorer(labels: readonly LabelledStep[], options: Trai
   const all = Int32Array.from(labels.keys())
   const heads = hasFrontier ? (['oss', 'frontier'] as const) : (['oss'] as const)
   const fitHead = (head: 'oss' | 'frontier', rows: Int32Array) =>
-    fitLogistic(design, rows.filter((row) => targets[head][row] !== unlabelled), targets[head], linear)
+    fitLogistic(
+      design,
+      rows.filter((row) => targets[head][row] !== unlabelled),
+      targets[head],
+      linear,
+    )
   const margins = { oss: new Float64Array(labels.length), frontier: new Float64Array(labels.length) }
   for (let fold = 0; fold < folds; fold++) {
     const seen = all.filter((row) => foldOf[row] !== fold)
@@ -89,8 +94,16 @@ export async function trainScorer(labels: readonly LabelledStep[], options: Trai
     growForest(inputs, rows, targets, { ...forestOptions, minLeaf, random: seededRandom(seed) })
   const leaves = { oss: new Float64Array(labels.length), frontier: new Float64Array(labels.length) }
   for (let fold = 0; fold < folds; fold++) {
-    const forest = growOn(all.filter((row) => foldOf[row] !== fold), options.seed + 1 + fold)
-    readLeaves(forest, inputs, all.filter((row) => foldOf[row] === fold), leaves)
+    const forest = growOn(
+      all.filter((row) => foldOf[row] !== fold),
+      options.seed + 1 + fold,
+    )
+    readLeaves(
+      forest,
+      inputs,
+      all.filter((row) => foldOf[row] === fold),
+      leaves,
+    )
     await advance()
   }
   const forest = growOn(all, options.seed)
@@ -252,7 +265,9 @@ function weightsOf(
 }
 
 function referenceOf(text: TrainingText, steps: readonly ScoredStep[], hasGain: boolean): ReferenceHistogram[] {
-  const counts = new Map(observableNames.map((name) => [name, new Array<number>(observables[name].edges.length + 1).fill(0)]))
+  const counts = new Map(
+    observableNames.map((name) => [name, new Array<number>(observables[name].edges.length + 1).fill(0)]),
+  )
   for (const [row, { pSuccess, gain }] of steps.entries()) {
     const score = {
       pSuccessPpm: Math.round(pSuccess * 1e6),

@@ -1,0 +1,152 @@
+import { hash as hashOf } from 'node:crypto'
+import { basename } from 'node:path'
+import { calibrationFigures } from '#lib/calibration/calibration-error'
+import { formatApgr, formatShare } from '#lib/calibration/figures-text'
+import { readLabels, readRequests, type LabelledStep } from '#lib/calibration/labels'
+import { modelCard } from '#lib/calibration/model-card'
+import { policyFragment } from '#lib/calibration/policy-fragment'
+import { curveFigures, rankByScore } from '#lib/calibration/routing-curve'
+import { scoreLabel, withBothOutcomes, type ScoredStep } from '#lib/calibration/scored-step'
+import { writeScorerDirectory } from '#lib/calibration/scorer-directory'
+import { seededRandom, shuffled } from '#lib/calibration/seeded-random'
+import { setThresholds, type Stratification, type ThresholdGoal } from '#lib/calibration/thresholds'
+import { trainScorer } from '#lib/calibration/train-scorer'
+import { ShuntError } from '#lib/errors'
+import { encodeScorer } from '#lib/routing/scorer-codec'
+import { createTrainedScorer } from '#lib/routing/trained-scorer'
+import type { AddCommand } from '../context.ts'
+import { readAll } from '../label-files.ts'
+import { writeJson, writeLines } from '../output.ts'
+import { createProgress } from '../progress.ts'
+
+interface CalibrateFlags {
+  out: string
+  seed: string
+  unlabelled?: string
+  frontierShare?: string
+  maxAccuracyLoss?: string
+  confidence: string
+  by?: string
+  json?: true
+}
+
+const defaultShare = 0.3
+/** Labels that a promise of accuracy keeps from the scorer, as a share. */
+const heldOutShare = 1 / 3
+
+export const addCalibrateCommand: AddCommand = (program, run) => {
+  program
+    .command('calibrate')
+    .description('train a scorer on steps of which it is known which model answered right, and set a threshold by it')
+    .argument(
+      '<file>',
+      'lines {id, kind, group?, tenant?, request{messages, tools}, outcome{oss?, frontier?}}, plain or gzipped',
+    )
+    .requiredOption('--out <dir>', 'directory for scorer.bin, its model card and its figures')
+    .option('--seed <n>', 'the same labels and seed give the same scorer', '1')
+    .option('--unlabelled <file>', 'requests without outcomes, for the words that go together')
+    .option('--frontier-share <share>', `escalate at most this share of steps (default: ${defaultShare})`)
+    .option('--max-accuracy-loss <share>', 'lose at most this much of the accuracy of all-frontier, guaranteed')
+    .option('--confidence <p>', 'of that guarantee', '0.95')
+    .option('--by <kind|tenant>', 'a threshold of its own for each kind or tenant with 200 labels')
+    .option('--json', 'print the figures as JSON')
+    .addHelpText(
+      'after',
+      '\nA guarantee needs labels that the scorer has not seen: with --max-accuracy-loss it is trained on two thirds of them.',
+    )
+    .action(
+      run(async (context, file: string, flags: CalibrateFlags) => {
+        const seed = wholeNumber('--seed', flags.seed)
+        const goal = goalOf(flags, seed)
+        const labels = await readAll(context, file, readLabels)
+        const unlabelled = flags.unlabelled === undefined ? [] : await readAll(context, flags.unlabelled, readRequests)
+        const { train, heldOut } = splitFor(goal, labels, seed)
+
+        const progress = createProgress(context, 'training')
+        const { model, outOfFold } = await trainScorer(train, {
+          seed,
+          unlabelled,
+          signal: context.signal,
+          onProgress(done, of) {
+            progress.total(of)
+            progress.step()
+          },
+        }).finally(() => progress.end())
+        const bytes = encodeScorer(model)
+        const hash = hashOf('sha256', bytes, 'hex')
+        const scorer = createTrainedScorer(model, hash)
+        const steps = heldOut.length === 0 ? outOfFold : heldOut.map((label) => scoreLabel(label, scorer))
+        const thresholds = setThresholds(steps, goal, stratification(flags.by))
+        const fragment = policyFragment(hash, thresholds)
+        const figures = figureLines(outOfFold)
+        const source = `${basename(file)}, ${train.length} for the scorer${heldOut.length > 0 ? `, ${heldOut.length} kept for the threshold` : ''}`
+        const calibration = { scorerHash: hash, source, figures, thresholds }
+        const card = modelCard({ header: model.header, hash, source, figures })
+        await writeScorerDirectory(flags.out, { bytes, card, calibration })
+        if (flags.json) writeJson(context, { ...calibration, out: flags.out, fragment })
+        else writeLines(context, [`${flags.out}: scorer ${hash}`, ...figures, '', ...fragment.trimEnd().split('\n')])
+      }),
+    )
+}
+
+/** Throws SHUNT_CONFIG_INVALID for a share that is none, and for two goals. */
+function goalOf(flags: CalibrateFlags, seed: number): ThresholdGoal {
+  if (flags.frontierShare !== undefined && flags.maxAccuracyLoss !== undefined)
+    throw new ShuntError('SHUNT_CONFIG_INVALID', 'give one of --frontier-share and --max-accuracy-loss')
+  if (flags.maxAccuracyLoss === undefined)
+    return { type: 'frontier_share', share: share('--frontier-share', flags.frontierShare ?? String(defaultShare)) }
+  return {
+    type: 'accuracy_loss',
+    maxLoss: share('--max-accuracy-loss', flags.maxAccuracyLoss),
+    confidence: share('--confidence', flags.confidence),
+    seed,
+  }
+}
+
+function splitFor(
+  goal: ThresholdGoal,
+  labels: readonly LabelledStep[],
+  seed: number,
+): { train: readonly LabelledStep[]; heldOut: readonly LabelledStep[] } {
+  if (goal.type !== 'accuracy_loss') return { train: labels, heldOut: [] }
+  const order = shuffled(labels, seededRandom(seed))
+  const kept = Math.round(heldOutShare * order.length)
+  return { train: order.slice(kept), heldOut: order.slice(0, kept) }
+}
+
+/** What the labels say of the scorer, each scored by a model that did not see it. */
+function figureLines(outOfFold: readonly ScoredStep[]): string[] {
+  const both = withBothOutcomes(outOfFold)
+  const outcomes = { oss: both.map(({ oss }) => oss), frontier: both.map(({ frontier }) => frontier) }
+  const { figures, reason } = curveFigures(rankByScore(both.map(({ gain }) => gain)), outcomes)
+  const calibration = calibrationFigures(
+    outOfFold.flatMap(({ pSuccess, oss }) => (oss === null ? [] : [{ probability: pSuccess, outcome: oss }])),
+  )
+  return [
+    figures
+      ? `out of fold: APGR ${formatApgr(figures.apgr)}, CPT50 ${formatShare(figures.cpt50)}, CPT80 ${formatShare(figures.cpt80)}`
+      : `no figures of the ranking: ${reason}`,
+    ...(calibration
+      ? [
+          `out of fold: calibration error ${calibration.ece.toFixed(3)}, Brier skill ${calibration.brierSkill?.toFixed(3) ?? 'none'}`,
+        ]
+      : []),
+  ]
+}
+
+function stratification(by: string | undefined): Stratification | null {
+  if (by === undefined) return null
+  if (by === 'kind' || by === 'tenant') return by
+  throw new ShuntError('SHUNT_CONFIG_INVALID', '--by takes kind or tenant')
+}
+
+function share(option: string, text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value
+  throw new ShuntError('SHUNT_CONFIG_INVALID', `${option} takes a share from 0 to 1, such as 0.3`)
+}
+
+function wholeNumber(option: string, text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  throw new ShuntError('SHUNT_CONFIG_INVALID', `${option} takes a whole number`)
+}

@@ -1,0 +1,111 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { bootstrapDefaults } from '#lib/calibration/bootstrap'
+import { groupPrior, nearestNeighbours } from '#lib/calibration/baselines'
+import { evaluate, type Evaluation, type NamedGains } from '#lib/calibration/evaluation'
+import { formatApgr, formatShare, withInterval } from '#lib/calibration/figures-text'
+import { readLabels, type LabelledStep } from '#lib/calibration/labels'
+import { readScorerDirectory } from '#lib/calibration/scorer-directory'
+import { gainGot, scoreLabel, withBothOutcomes } from '#lib/calibration/scored-step'
+import type { AddCommand, CliContext } from '../context.ts'
+import { readAll } from '../label-files.ts'
+import { formatTable, writeJson, writeLines } from '../output.ts'
+import { createProgress } from '../progress.ts'
+
+interface EvaluateFlags {
+  scorer?: string
+  train?: string
+  seed: string
+  json?: true
+}
+
+export const addEvaluateCommand: AddCommand = (program, run) => {
+  program
+    .command('evaluate')
+    .description('how well a scorer ranks labelled steps: CPT50, CPT80 and APGR with intervals, beside its peers')
+    .argument(
+      '<file>',
+      'labels that the scorer was not trained on: {id, kind, group?, request, outcome{oss, frontier}}',
+    )
+    .option('--scorer <dir>', 'directory that `shunt calibrate` made (default: the scorer that ships)')
+    .option('--train <file>', 'labels that a prior by group and nearest neighbours learn from, to stand beside it')
+    .option('--seed <n>', 'of the bootstrap', '1')
+    .option('--json', 'print everything as JSON')
+    .action(
+      run(async (context, file: string, flags: EvaluateFlags) => {
+        const scorer = readScorerDirectory(flags.scorer)
+        const labels = await readAll(context, file, readLabels)
+        const train = flags.train === undefined ? [] : await readAll(context, flags.train, readLabels)
+        const steps = labels.map((label) => scoreLabel(label, scorer))
+        const running = evaluate(steps, peersOf(labels, train), { seed: Number(flags.seed) })
+        const evaluation = await drawn(context, running)
+        if (flags.json) writeJson(context, { scorerHash: scorer.hash, ...evaluation })
+        else writeLines(context, evaluationLines(evaluation))
+      }),
+    )
+}
+
+function peersOf(labels: readonly LabelledStep[], train: readonly LabelledStep[]): NamedGains[] {
+  if (train.length === 0) return []
+  const both = withBothOutcomes(train.map(({ group, outcome }) => ({ group, ...outcome })))
+  const prior = groupPrior(both.map((step) => ({ group: step.group, gain: gainGot(step) })))
+  const neighbours = nearestNeighbours(train)
+  return [
+    { name: 'prior by group', gains: labels.map(({ group }) => prior(group)) },
+    { name: 'kNN over n-grams', gains: labels.map(({ request }) => neighbours(request)) },
+  ]
+}
+
+async function drawn(context: CliContext, running: Generator<void, Evaluation>): Promise<Evaluation> {
+  const progress = createProgress(context, 'bootstrap')
+  progress.total(bootstrapDefaults.draws)
+  try {
+    for (;;) {
+      const next = running.next()
+      if (next.done) return next.value
+      progress.step()
+      await nextTurn()
+      context.signal.throwIfAborted()
+    }
+  } finally {
+    progress.end()
+  }
+}
+
+function evaluationLines({ steps, ranked, reason, rankings, calibration }: Evaluation): string[] {
+  const percent = 100 * bootstrapDefaults.confidence
+  return [
+    `${steps} labels, ${ranked} with both outcomes; ${percent} % intervals over ${bootstrapDefaults.draws} draws`,
+    ...(reason === null ? [''] : [`no figures of rankings: ${reason}`]),
+    ...(reason === null
+      ? formatTable(
+          [
+            { title: 'ranking', value: ({ name }) => name },
+            {
+              title: 'APGR',
+              value: ({ figures, intervals }) => withInterval(figures.apgr, intervals.apgr, formatApgr),
+            },
+            {
+              title: 'CPT50',
+              value: ({ figures, intervals }) => withInterval(figures.cpt50, intervals.cpt50, formatShare),
+            },
+            {
+              title: 'CPT80',
+              value: ({ figures, intervals }) => withInterval(figures.cpt80, intervals.cpt80, formatShare),
+            },
+            {
+              title: 'scorer ahead by',
+              value: ({ scorerAhead }) =>
+                scorerAhead ? `${formatApgr(scorerAhead.low)} to ${formatApgr(scorerAhead.high)}` : '',
+            },
+          ],
+          rankings,
+        )
+      : []),
+    '',
+    ...(calibration
+      ? [
+          `P(OSS right): calibration error ${calibration.ece.toFixed(3)}, Brier score ${calibration.brier.toFixed(3)}, skill over the base rate ${calibration.brierSkill?.toFixed(3) ?? 'none'}`,
+        ]
+      : []),
+  ]
+}
