@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { acquireLock } from '../../scripts/lock.mjs'
 
 test('a second one waits until the first has released it', async () => {
@@ -38,7 +38,9 @@ test('of many at once one holds it at a time', async () => {
 })
 
 test('two names are two locks', async () => {
-  const locks = [await acquireLock(randomUUID()), await acquireLock(randomUUID())]
+  const onWait = vi.fn<() => void>()
+  const locks = [await acquireLock(randomUUID(), onWait), await acquireLock(randomUUID(), onWait)]
+  expect(onWait).not.toHaveBeenCalled()
   for (const lock of locks) await lock.release()
 })
 
