@@ -45,6 +45,11 @@ export interface AppliedTopics {
 
 /** Between the acknowledgement of a new topic and the moment when every broker knows it, ms. */
 const metadataTimeoutMs = 30_000
+const coordinatorMoves = new Set([
+  'GROUP_LOAD_IN_PROGRESS',
+  'GROUP_COORDINATOR_NOT_AVAILABLE',
+  'NOT_COORDINATOR_FOR_GROUP',
+])
 const unsettled = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])
 
 /**
@@ -143,7 +148,7 @@ async function ensureLanes(
   for (const groupName of stageGroupNames) {
     const group = inNamespace(options.namespace, groupName)
     const names = stageGroups[groupName].map((topic: Topic) => inNamespace(options.namespace, topic))
-    for (const { topic, partitions } of await admin.fetchOffsets({ groupId: group, topics: names }))
+    for (const { topic, partitions } of await offsetsOf(admin, group, names))
       for (const { partition, offset } of partitions) {
         const lane = { group, topic, partition }
         const marker = markerName(group, topic, partition)
@@ -155,6 +160,18 @@ async function ensureLanes(
       }
   }
   return { started, lost }
+}
+
+/** kafkajs does not retry this one, and the coordinators of a broker that has just started are not there at once. */
+async function offsetsOf(admin: Admin, groupId: string, names: string[]): ReturnType<Admin['fetchOffsets']> {
+  const deadline = performance.now() + metadataTimeoutMs
+  for (;;)
+    try {
+      return await admin.fetchOffsets({ groupId, topics: names })
+    } catch (error) {
+      if (!coordinatorMoves.has(kafkaErrorType(error) ?? '') || performance.now() > deadline) throw error
+      await sleep(100)
+    }
 }
 
 /**
