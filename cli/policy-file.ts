@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { checkPolicy, type LoadedPolicy } from '#lib/policy/load'
 import { formatProblem } from '#lib/policy/problems'
 import { trainedHashOf } from '#lib/policy/scorer-choice'
@@ -6,6 +7,8 @@ import { readScorerFile } from '#lib/policy/scorer-file'
 import type { ScorerBytes } from '#lib/policy/scorer-parts'
 import type { CliContext } from './context.ts'
 import { plural, printable } from './output.ts'
+
+export const samplePolicy = fileURLToPath(new URL('../samples/policy.yaml', import.meta.url))
 
 /** A policy and the trained scorer that it names, where that one is at hand. */
 export interface PolicyFile {

@@ -12,10 +12,13 @@ import { seededRandom, shuffled } from '#lib/calibration/seeded-random'
 import { setThresholds, type Stratification, type ThresholdGoal } from '#lib/calibration/thresholds'
 import { trainScorer } from '#lib/calibration/train-scorer'
 import { ShuntError } from '#lib/errors'
+import { estimateCost } from '#lib/calibration/frontier-threshold'
+import { extractFeatures } from '#lib/routing/features'
 import { encodeScorer } from '#lib/routing/scorer-codec'
 import { createTrainedScorer } from '#lib/routing/trained-scorer'
-import type { AddCommand } from '../context.ts'
+import type { AddCommand, CliContext } from '../context.ts'
 import { readAll } from '../label-files.ts'
+import { readPolicyFile, samplePolicy } from '../policy-file.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
 
@@ -25,6 +28,9 @@ interface CalibrateFlags {
   unlabelled?: string
   frontierShare?: string
   maxAccuracyLoss?: string
+  budget?: string
+  policy?: string
+  answerTokens: string
   confidence: string
   by?: string
   json?: true
@@ -47,6 +53,12 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
     .option('--unlabelled <file>', 'requests without outcomes, for the words that go together')
     .option('--frontier-share <share>', `escalate at most this share of steps (default: ${defaultShare})`)
     .option('--max-accuracy-loss <share>', 'lose at most this much of the accuracy of all-frontier, guaranteed')
+    .option('--budget <usd>', 'spend at most this much per thousand steps')
+    .option(
+      '--policy <file>',
+      'its first open and first frontier model have the prices of --budget (default: samples/policy.yaml)',
+    )
+    .option('--answer-tokens <n>', 'tokens of a mean answer, for --budget', '200')
     .option('--confidence <p>', 'of that guarantee', '0.95')
     .option('--by <kind|tenant>', 'a threshold of its own for each kind or tenant with 200 labels')
     .option('--json', 'print the figures as JSON')
@@ -57,8 +69,8 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
     .action(
       run(async (context, file: string, flags: CalibrateFlags) => {
         const seed = wholeNumber('--seed', flags.seed)
-        const goal = goalOf(flags, seed)
         const labels = await readAll(context, file, readLabels)
+        const goal = await goalOf(context, flags, labels, seed)
         const unlabelled = flags.unlabelled === undefined ? [] : await readAll(context, flags.unlabelled, readRequests)
         const { train, heldOut } = splitFor(goal, labels, seed)
 
@@ -90,9 +102,15 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
 }
 
 /** Throws SHUNT_CONFIG_INVALID for a share that is none, and for two goals. */
-function goalOf(flags: CalibrateFlags, seed: number): ThresholdGoal {
-  if (flags.frontierShare !== undefined && flags.maxAccuracyLoss !== undefined)
-    throw new ShuntError('SHUNT_CONFIG_INVALID', 'give one of --frontier-share and --max-accuracy-loss')
+async function goalOf(
+  context: CliContext,
+  flags: CalibrateFlags,
+  labels: readonly LabelledStep[],
+  seed: number,
+): Promise<ThresholdGoal> {
+  if ([flags.frontierShare, flags.maxAccuracyLoss, flags.budget].filter((goal) => goal !== undefined).length > 1)
+    throw new ShuntError('SHUNT_CONFIG_INVALID', 'give one of --frontier-share, --max-accuracy-loss and --budget')
+  if (flags.budget !== undefined) return budgetGoal(context, flags, labels, flags.budget)
   if (flags.maxAccuracyLoss === undefined)
     return { type: 'frontier_share', share: share('--frontier-share', flags.frontierShare ?? String(defaultShare)) }
   return {
@@ -101,6 +119,29 @@ function goalOf(flags: CalibrateFlags, seed: number): ThresholdGoal {
     confidence: share('--confidence', flags.confidence),
     seed,
   }
+}
+
+async function budgetGoal(
+  context: CliContext,
+  flags: CalibrateFlags,
+  labels: readonly LabelledStep[],
+  budget: string,
+): Promise<ThresholdGoal> {
+  const usdPerThousandSteps = Number(budget)
+  if (!(usdPerThousandSteps >= 0)) throw new ShuntError('SHUNT_CONFIG_INVALID', '--budget takes dollars, such as 1.50')
+  const file = await readPolicyFile(context, flags.policy ?? samplePolicy)
+  const { oss, frontier } = file?.loaded.policy.index.byTier ?? { oss: [], frontier: [] }
+  if (!oss[0] || !frontier[0])
+    throw new ShuntError('SHUNT_CONFIG_INVALID', '--budget needs a policy with an open and a frontier model')
+  const prices = { oss: oss[0].model.price, frontier: frontier[0].model.price }
+  const answerTokens = wholeNumber('--answer-tokens', flags.answerTokens)
+  const costs = new Map(
+    labels.map(({ id, kind, request }) => {
+      const { promptTokens } = extractFeatures({ kind, request: JSON.stringify(request) }, request)
+      return [id, estimateCost(promptTokens, request, answerTokens, prices)]
+    }),
+  )
+  return { type: 'budget', usdPerThousandSteps, costOf: ({ id }) => costs.get(id)! }
 }
 
 function splitFor(

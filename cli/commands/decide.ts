@@ -1,7 +1,4 @@
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
-import { addAbortSignal, type Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { readSteps } from '#lib/client/read-steps'
 import { ShuntError } from '#lib/errors'
 import type { AgentStep } from '#lib/events/types.generated'
@@ -11,10 +8,9 @@ import { decideOffline, type OfflineDecision } from '#lib/routing/decide-offline
 import { handWeighted } from '#lib/routing/score'
 import type { AddCommand, CliContext } from '../context.ts'
 import { plural, printable } from '../output.ts'
-import { readPolicyFile, type PolicyFile } from '../policy-file.ts'
+import { openLines } from '../label-files.ts'
+import { readPolicyFile, samplePolicy, type PolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
-
-const samplePolicy = fileURLToPath(new URL('../../samples/policy.yaml', import.meta.url))
 
 interface DecideFlags {
   policy?: string
@@ -40,7 +36,7 @@ export const addDecideCommand: AddCommand = (program, run) => {
         const found = await readPolicyFile(context, flags.policy ?? samplePolicy, flags.scorer)
         if (!found) return exitCodes.failed
         const decideOne = offlineDecider(found)
-        const bytes = addAbortSignal(context.signal, file === '-' ? context.stdin : await openedFile(file))
+        const bytes = await openLines(context, file)
         let bad = 0
         const tellBad = (number: number, { code, message }: ShuntError) => {
           bad += 1
@@ -87,10 +83,4 @@ async function decideLine(
     if (!(error instanceof ShuntError)) throw error
     tellBad(line.number, error)
   }
-}
-
-async function openedFile(path: string): Promise<Readable> {
-  const stream = createReadStream(path)
-  await once(stream, 'open')
-  return stream
 }

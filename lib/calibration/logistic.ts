@@ -113,8 +113,11 @@ function lossAt(
     // ln(1 + e^-x) without overflow.
     loss += signed > 0 ? Math.log1p(Math.exp(-signed)) : Math.log1p(Math.exp(signed)) - signed
     const error = 1 / (1 + Math.exp(-margin)) - targets[row]!
-    for (let i = start; i < end; i++) gradient[columns[i]!]! += error * values[i]!
-    gradient[width]! += error
+    for (let i = start; i < end; i++) {
+      const column = columns[i]!
+      gradient[column] = gradient[column]! + error * values[i]!
+    }
+    gradient[width] += error
   }
   return loss
 }

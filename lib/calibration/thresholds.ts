@@ -1,6 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import { formatShare } from './figures-text.ts'
-import { gainOfAll, thresholdForBudget, thresholdForShare, toGainPpm, type StepCost } from './frontier-threshold.ts'
+import { gainOfAll, thresholdForBudget, thresholdForShare, type StepCost } from './frontier-threshold.ts'
 import { thresholdForAccuracyLoss } from './risk-control.ts'
 import { withBothOutcomes, type ScoredStep } from './scored-step.ts'
 
@@ -60,12 +60,6 @@ export function setThresholds(
     base: baseOfRest(rest, usable, goal, parts),
     strata: [...strata].map(([name, own]) => certifyOrEscalate(name, own, goal, parts)),
   }
-}
-
-/** Whether the set sends the step to the frontier model. */
-export function escalates({ by, base, strata }: ThresholdSet, step: ScoredStep): boolean {
-  const stratum = by === null ? undefined : strata.find(({ name }) => name === stratumOf(step, by))
-  return toGainPpm(step.gain) >= (stratum ?? base).gainPpm
 }
 
 function stratumOf(step: ScoredStep, by: Stratification): string | null {

@@ -7,7 +7,7 @@ import { binOf, observables, observe, observableNames, type ReferenceHistogram }
 import type { ScorerModel, Stack } from '#lib/routing/scorer-model'
 import { pieceBuckets, wordBuckets } from '#lib/routing/text-grams'
 import { logit, setMargins, stacked } from '#lib/routing/trained-scorer'
-import { growForest, unlabelled, type Targets } from './extra-trees.ts'
+import { growForest, unlabelled } from './extra-trees.ts'
 import type { LabelRequest } from './label-request.ts'
 import type { LabelledStep } from './labels.ts'
 import { fitLogistic, marginOf, type LogisticFit, type SparseRows } from './logistic.ts'
@@ -267,7 +267,7 @@ function weightsOf(
 
 function referenceOf(text: TrainingText, steps: readonly ScoredStep[], hasGain: boolean): ReferenceHistogram[] {
   const counts = new Map(
-    observableNames.map((name) => [name, new Array<number>(observables[name].edges.length + 1).fill(0)]),
+    observableNames.map((name) => [name, Array.from({ length: observables[name].edges.length + 1 }, () => 0)]),
   )
   for (const [row, { pSuccess, gain }] of steps.entries()) {
     const score = {

@@ -20,9 +20,23 @@ const kinds: readonly StepKind[] = [
 
 const requestNames = [
   ...kinds.map((kind) => `kind_${kind}`),
-  ...['prompt_tokens', 'messages', 'assistant_turns', 'images', 'all_words', 'other_script', 'answer_tokens'],
-  ...['json_object', 'json_schema', 'asked_to_reason', 'trouble', 'tool_errors', 'repeated_calls', 'unknown_calls'],
-  ...['malformed_calls', 'turns_since_trouble', 'unrecovered'],
+  'prompt_tokens',
+  'messages',
+  'assistant_turns',
+  'images',
+  'all_words',
+  'other_script',
+  'answer_tokens',
+  'json_object',
+  'json_schema',
+  'asked_to_reason',
+  'trouble',
+  'tool_errors',
+  'repeated_calls',
+  'unknown_calls',
+  'malformed_calls',
+  'turns_since_trouble',
+  'unrecovered',
 ] as const
 
 /** Every figure that a trained scorer sees beside the n-grams. A scorer stores these names and refuses to read others. */

@@ -2,10 +2,33 @@ import type { ToolReading } from './tool-ambiguity.ts'
 
 /** Names of what `readToolShape` tells, in its order. */
 export const toolShapeNames = [
-  ...['tools', 'contest', 'twins', 'missing', 'no_fit', 'coverage', 'ambiguity'],
-  ...['parameters', 'required', 'parameters_a_tool', 'parameters_most', 'optional', 'nested', 'choices', 'numbers'],
-  ...['description_chars', 'best_parameters', 'best_required', 'best_nested', 'best_numbers', 'covered_tools'],
-  ...['evidence_numbers', 'evidence_values', 'numbers_a_need', 'values_a_need', 'query_words', 'query_actions'],
+  'tools',
+  'contest',
+  'twins',
+  'missing',
+  'no_fit',
+  'coverage',
+  'ambiguity',
+  'parameters',
+  'required',
+  'parameters_a_tool',
+  'parameters_most',
+  'optional',
+  'nested',
+  'choices',
+  'numbers',
+  'description_chars',
+  'best_parameters',
+  'best_required',
+  'best_nested',
+  'best_numbers',
+  'covered_tools',
+  'evidence_numbers',
+  'evidence_values',
+  'numbers_a_need',
+  'values_a_need',
+  'query_words',
+  'query_actions',
 ] as const
 
 /** Tools of which a fifth at least is in the request: several of them are a request for several calls. */

@@ -1,5 +1,5 @@
 import type { ChatRequest } from '#lib/events/chat-request'
-import { denseNames, denseSize, readDense } from './dense-features.ts'
+import { denseSize, readDense } from './dense-features.ts'
 import type { StepFeatures } from './features.ts'
 import { readForest } from './forest.ts'
 import { idfOf, readLatent, readMargins, type TextTables } from './linear-heads.ts'
@@ -80,12 +80,6 @@ export function setMargins(inputs: Float32Array, at: number, oss: number, fronti
   inputs[at] = pOss
   inputs[at + 1] = pFrontier
   inputs[at + 2] = pFrontier - pOss
-}
-
-/** Names of what a forest asks about, by their index. */
-export function inputNames(latentDims: number): string[] {
-  const latent = Array.from({ length: latentDims }, (_, i) => `latent_${i}`)
-  return [...denseNames, ...latent, 'linear_oss', 'linear_frontier', 'linear_gain']
 }
 
 export function stacked(stack: Stack, margin: number, forest: number): number {

@@ -50,9 +50,11 @@ export async function benchRouter(options: {
   for (const [name, part] of Object.entries(parts)) {
     if (options.only && !options.only.includes(name)) continue
     console.log(`\n${name}: ${part.labels} labels from the same domain`)
-    const rows = readDataLines<LabelledStep>(`${part.file}.jsonl.gz`).map(
-      (row): LabelledStep => ({ ...row, kind: 'unknown', tenantId: null }),
-    )
+    const rows = readDataLines<LabelledStep>(`${part.file}.jsonl.gz`).map((row): LabelledStep => ({
+      ...row,
+      kind: 'unknown',
+      tenantId: null,
+    }))
     const runs: Run[] = []
     for (let seed = 1; seed <= (options.seeds ?? defaultSeeds); seed++) runs.push(await runSplit(rows, part, seed))
     for (const figure of figuresOf(name, part, runs)) {

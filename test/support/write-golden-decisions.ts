@@ -102,8 +102,8 @@ function soundPolicies(count: number): CompiledPolicy[] {
     .slice(0, count)
 }
 
-function contentOf({ index: _, ...file }: CompiledPolicy): string {
-  return canonicalJson(JSON.parse(JSON.stringify(file)))
+function contentOf(policy: CompiledPolicy): string {
+  return canonicalJson(JSON.parse(JSON.stringify({ ...policy, index: undefined })))
 }
 
 const outcomeType = (
