@@ -1,13 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { PassThrough, Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
-import { Command } from 'commander'
 import { afterAll, expect, test } from 'vitest'
-import type { CliContext, RunAction } from '../../../cli/context.ts'
 import { addDecideCommand } from '../../../cli/commands/decide.ts'
 import { addPolicyCommand } from '../../../cli/commands/policy.ts'
+import { runCommand } from '../../support/run-command.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'shunt-decide-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
@@ -19,31 +16,7 @@ function file(name: string, content: string): string {
   return path
 }
 
-async function shunt(args: string[], stdin = '') {
-  const stdout = new PassThrough()
-  const stderr = new PassThrough()
-  const context = {
-    env: {},
-    stdin: Readable.from([Buffer.from(stdin)]) as unknown as CliContext['stdin'],
-    stdout,
-    stderr,
-    signal: new AbortController().signal,
-  }
-  let code = 0
-  const run: RunAction =
-    (action) =>
-    async (...given) => {
-      code = (await action(context, ...given)) ?? 0
-    }
-  const program = new Command().exitOverride()
-  addDecideCommand(program, run)
-  addPolicyCommand(program, run)
-  const [out, err] = [text(stdout), text(stderr)]
-  await program.parseAsync(['node', 'shunt', ...args])
-  stdout.end()
-  stderr.end()
-  return { code, out: await out, err: await err }
-}
+const shunt = (args: string[], stdin = '') => runCommand([addDecideCommand, addPolicyCommand], args, stdin)
 
 const request = { messages: [{ role: 'user', content: 'Label: my parcel is late' }], max_tokens: 4 }
 const step = (stepId: string, change: object = {}) =>
