@@ -6,6 +6,7 @@ import { scanTask } from './task-scan.ts'
 import { cueWords, readTaskShape, shapeNames, shapeSize } from './task-shape.ts'
 import { toolShapeNames } from './tool-shape.ts'
 
+/** In the order of the inputs: a scorer that was trained on another order is refused. */
 const kinds: readonly StepKind[] = [
   'unknown',
   'classification',
