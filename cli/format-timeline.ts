@@ -21,10 +21,13 @@ function describe(entry: TimelineEntry): string {
 }
 
 function describeDecision({ attempt, outcome, facts }: DecisionRecord): string {
-  const { action, tier, model, code, reasons, rule, thresholdPpm } = outcome
+  const { action, tier, model, code, reasons, rule, thresholdPpm, thresholdOn } = outcome
   const where = action === 'route' ? `${tier} ${model}` : `${action} ${code ?? ''}`.trimEnd()
   const why = [...reasons, ...(rule === null ? [] : [`rule "${rule}"`])].join(', ')
-  const odds = `P(OSS right) ${formatPpm(facts.pSuccessPpm)}, threshold ${formatPpm(thresholdPpm)}`
+  const odds =
+    thresholdOn === 'gain' && facts.gainPpm !== null
+      ? `gain ${formatPpm(facts.gainPpm)}, asked ${formatPpm(thresholdPpm)}`
+      : `P(OSS right) ${formatPpm(facts.pSuccessPpm)}, threshold ${formatPpm(thresholdPpm)}`
   return `decision ${attempt}: ${where} (${odds})${why === '' ? '' : `: ${why}`}`
 }
 

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { ShuntError } from '#lib/errors'
 import { checkPolicy, type LoadedPolicy } from '#lib/policy/load'
 import { formatProblem } from '#lib/policy/problems'
 import { trainedHashOf } from '#lib/policy/scorer-choice'
@@ -27,7 +28,16 @@ export async function readPolicyFile(
 ): Promise<PolicyFile | undefined> {
   const scorer = readScorerFile(scorerDir)
   const { loaded, problems } = checkPolicy(await readFile(file, 'utf8'), scorer.hash)
-  if (loaded) return { loaded, scorer: trainedHashOf(loaded.policy) === scorer.hash ? scorer : null }
+  if (loaded) {
+    const hash = trainedHashOf(loaded.policy)
+    if (hash === scorer.hash) return { loaded, scorer }
+    if (scorerDir !== undefined)
+      throw new ShuntError(
+        'SHUNT_CONFIG_INVALID',
+        `--scorer holds ${scorer.hash}, and ${file} names ${hash ?? 'no trained scorer'}: leave one of them out`,
+      )
+    return { loaded, scorer: null }
+  }
   for (const problem of problems) stderr.write(`${printable(formatProblem(file, problem))}\n`)
   stderr.write(`shunt: SHUNT_POLICY_INVALID: ${printable(file)} has ${plural(problems.length, 'problem')}\n`)
   return undefined

@@ -30,7 +30,10 @@ export const addDecideCommand: AddCommand = (program, run) => {
     .option('--tenant <id>', 'tenant of lines that name none')
     .option('--explain', 'add features, the parts of the score, terms of the threshold, removed models and all facts')
     .option('--json', 'print lines of JSON, as it does anyway')
-    .addHelpText('after', '\nEach step is decided as new: no earlier attempts, no budget spent, every model reachable.')
+    .addHelpText(
+      'after',
+      '\nEach step is decided as new: no earlier attempts, no budget spent, every model reachable. Nothing is sent anywhere:\nwhere the policy has an HTTP scorer, its fallback scores.',
+    )
     .action(
       run(async (context, file: string, flags: DecideFlags) => {
         const found = await readPolicyFile(context, flags.policy ?? samplePolicy, flags.scorer)

@@ -51,7 +51,8 @@ export function createScoreMetrics(deps: { registry: Registry; drift: ScorerDrif
       chance.observe({ kind: features.kind }, observed.pSuccess)
       if (score.gainPpm !== null) gain.observe({ kind: features.kind }, observed.gain)
       for (const { name, histogram } of inputs) histogram.observe(observed[name])
-      if (trained && scoredBy === 'trained') deps.drift.scored(features.kind, observed, trained)
+      if (trained && scoredBy !== 'http')
+        deps.drift.scored(features.kind, scoredBy === 'trained' ? observed : null, trained)
     },
   }
 }

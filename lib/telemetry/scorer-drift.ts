@@ -21,8 +21,8 @@ const driftedFrom = 0.25
 const settledBelow = 0.2
 
 export interface ScorerDrift {
-  /** A step that the trained scorer has scored. */
-  scored(kind: StepKind, observed: Readonly<Record<ObservableName, number>>, trained: TrainedScorer): void
+  /** A step that came to the trained scorer; `observed` is null where it left the step to the hand-set weights. */
+  scored(kind: StepKind, observed: Readonly<Record<ObservableName, number>> | null, trained: TrainedScorer): void
 }
 
 /** What is held against one scorer. */
@@ -34,6 +34,8 @@ interface Watch {
   foreign: Uint8Array
   foreignCount: number
   seen: number
+  /** Of these, the ones that the scorer judged itself. */
+  scored: number
 }
 
 /**
@@ -91,9 +93,11 @@ export function createScorerDrift(
       watch.foreignCount -= watch.foreign[slot]!
       watch.foreign[slot] = (trained.kinds[kind] ?? 0) > 0 ? 0 : 1
       watch.foreignCount += watch.foreign[slot]
-      for (const histogram of watch.histograms) histogram.add(observed[histogram.name])
       watch.seen += 1
-      if (watch.seen >= least && watch.seen % every === 0) look(watch)
+      if (observed === null) return
+      for (const histogram of watch.histograms) histogram.add(observed[histogram.name])
+      watch.scored += 1
+      if (watch.scored >= least && watch.scored % every === 0) look(watch)
     },
   }
 }
@@ -106,5 +110,6 @@ function newWatch(scorer: TrainedScorer, window: number): Watch {
     foreign: new Uint8Array(window),
     foreignCount: 0,
     seen: 0,
+    scored: 0,
   }
 }

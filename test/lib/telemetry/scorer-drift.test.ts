@@ -32,6 +32,7 @@ test('steps that leave what the scorer was trained on are told once, and once wh
   for (let i = 0; i < 1_000; i++) drift.scored('tool_call', { ...low, gain: 0.9 }, trained)
   expect(lines).toEqual(['warn gain'])
   expect(await registry.metrics()).toMatch(/shunt_scorer_drift_psi\{observable="gain"\} [1-9]/)
+  for (let i = 0; i < 1_000; i++) drift.scored('tool_call', null, trained)
   expect(await registry.metrics()).toMatch(/shunt_scorer_foreign_kind_ratio 1\b/)
   for (let i = 0; i < 1_000; i++) drift.scored('unknown', low, trained)
   expect(lines).toEqual(['warn gain', 'info gain'])
