@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { createHttpFetch } from '#lib/models/http-fetch'
 import { createHttpScorer, type HttpScorerOptions } from '#lib/scoring/http-scorer'
+import { waitUntil } from '../../support/wait-until.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => closing.splice(0).forEach((close) => close()))
@@ -83,4 +84,36 @@ test('a scorer that fails again and again is left alone', async () => {
   await scorer.ask(question)
   expect(await scorer.ask(question)).toEqual({ fallback: 'breaker_open' })
   expect(asked).toBe(2)
+})
+
+test('no more questions are under way than the policy allows, and what comes beyond those that wait is not asked', async () => {
+  const held: (() => void)[] = []
+  let [underWay, most] = [0, 0]
+  const scorer = await scorerOf(
+    (request, response) => {
+      most = Math.max(most, ++underWay)
+      held.push(() => {
+        underWay--
+        answering('{"gain":0.1}')(request, response)
+      })
+    },
+    { maxInFlight: 2, timeoutMs: 10_000 },
+  )
+  // Two under way and eight that wait for them.
+  const asked = Array.from({ length: 10 }, () => scorer.ask(question))
+  expect(await scorer.ask(question)).toEqual({ fallback: 'overloaded' })
+  let answered = 0
+  for (const each of asked) void each.then(() => answered++)
+  await waitUntil(() => {
+    held.splice(0).forEach((answer) => answer())
+    return answered === 10
+  }, 'all that were accepted to be answered')
+  for (const answer of await Promise.all(asked)) expect(answer).toEqual({ pSuccessPpm: null, gainPpm: 100_000 })
+  expect(most).toBe(2)
+})
+
+test('a question that waits for its turn ends in time too', async () => {
+  const scorer = await scorerOf(() => {}, { maxInFlight: 1, timeoutMs: 100 })
+  const answers = await Promise.all([scorer.ask(question), scorer.ask(question)])
+  expect(answers).toEqual([{ fallback: 'timeout' }, { fallback: 'timeout' }])
 })
