@@ -9,7 +9,9 @@ import { inNamespace, type Topic } from '#lib/events/topics'
 import { activatePolicy } from '#lib/policy/activate'
 import { readScorerFile } from '#lib/policy/scorer-file'
 import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
-import { createPolicyStore, policyOrderName, type PolicyStore } from '#lib/policy/policy-store'
+import { createPolicyStore, policyOrderName, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
+import { partKey, scorerBytes, splitScorer, type ScorerBytes } from '#lib/policy/scorer-parts'
+import { handWeighted } from '#lib/routing/score'
 import { applyTopics } from '#lib/stream/apply-topics'
 import { createKafkaFactory, producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import { waitUntil } from '../support/wait-until.ts'
@@ -17,8 +19,8 @@ import { waitUntil } from '../support/wait-until.ts'
 const log = pino({ level: 'silent' })
 const namespace = `test-${randomUUID().slice(0, 8)}`
 const sample = readFileSync(new URL('../../samples/policy.yaml', import.meta.url), 'utf8')
-const policyWith = (maxAttempts: number) =>
-  parsePolicy(sample.replace('maxAttempts: 3', `maxAttempts: ${maxAttempts}`), 'p', readScorerFile().hash)
+const policyWith = (maxAttempts: number, scorerHash = readScorerFile().hash) =>
+  parsePolicy(sample.replace('maxAttempts: 3', `maxAttempts: ${maxAttempts}`), 'p', scorerHash)
 const order = { namespace, actor: 'test', reason: 'test' }
 
 let kafka: KafkaFactory
@@ -39,13 +41,14 @@ afterAll(async () => {
   await Promise.all(stores.map((store) => store[Symbol.asyncDispose]()))
 })
 
-function openStore(): PolicyStore {
-  const store = createPolicyStore({ kafka, codec, log }, { namespace })
+function openStore(reads: Pick<PolicyStoreDeps, 'readScorer'> = {}): PolicyStore {
+  const store = createPolicyStore({ kafka, codec, log, ...reads }, { namespace })
   stores.push(store)
   return store
 }
 
-const activate = (loaded: LoadedPolicy) => activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, order)
+const activate = (loaded: LoadedPolicy, scorer: ScorerBytes | null = null) =>
+  activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, { ...order, scorer })
 
 async function send(topic: Topic, key: string, value: Buffer): Promise<void> {
   const producer = kafka('policy-test').producer(producerConfig())
@@ -103,3 +106,62 @@ test('every process follows the policy in force, keeps the ones before, and pass
   expect(await next.ready()).toBe(true)
   expect(next.inForce()?.hash).toBe(second.hash)
 })
+
+test('where steps are scored, a policy comes in force once its scorer is whole, which is read once', async () => {
+  // Of three parts each; what is in them is the reader's business.
+  const scorerOf = (seed: number) => scorerBytes(Buffer.alloc(1_900_000, `scorer ${seed} `))
+  const [wanted, other] = [scorerOf(1), scorerOf(2)]
+  const readHashes: string[] = []
+  const readScorer = (_bytes: Buffer, hash: string) => {
+    readHashes.push(hash)
+    return { scorer: { ...handWeighted, hash }, reference: [], kinds: {} }
+  }
+  const sendPart = (scorer: ScorerBytes, part: number, content?: Buffer) => {
+    const record = splitScorer(scorer)[part]!
+    const value = codec.encode('policy-record', { ...record, content: content ?? record.content })
+    return send('agent.policies', partKey(record), value)
+  }
+
+  const before = policyWith(6, other.hash)
+  await activate(before, other)
+  const [scoring, plain] = [openStore({ readScorer }), openStore()]
+  expect(await scoring.ready()).toBe(true)
+  expect(scoring.inForce()).toMatchObject({ hash: before.hash, trained: { scorer: { hash: other.hash } } })
+
+  // Ordered without its scorer: a process that scores nothing follows, one that scores keeps what it had.
+  const next = policyWith(7, wanted.hash)
+  await activate(next)
+  await waitUntil(() => plain.inForce()?.hash === next.hash, 'the policy in a process that scores nothing')
+  expect(plain.inForce()?.trained).toBeNull()
+  await waitUntil(() => scoring.byHash(next.hash) !== undefined, 'the policy to be known')
+  expect(scoring.inForce()?.hash).toBe(before.hash)
+
+  // Last part first, one of another scorer between them, one damaged: all are there, and it is not the scorer.
+  await sendPart(wanted, 2)
+  await sendPart(other, 1)
+  await sendPart(wanted, 0, Buffer.from('damaged'))
+  await sendPart(wanted, 1)
+  const marker = policyWith(8, other.hash)
+  await send('agent.policies', marker.hash, policyRecord(marker))
+  await waitUntil(() => scoring.byHash(marker.hash) !== undefined, 'all of it to be read')
+  expect(scoring.hasScorer(wanted.hash)).toBe(false)
+  expect(scoring.inForce()?.hash).toBe(before.hash)
+
+  await activate(next, wanted)
+  await waitUntil(() => scoring.inForce()?.hash === next.hash, 'the policy with its scorer')
+  expect(scoring.inForce()?.trained?.scorer.hash).toBe(wanted.hash)
+  // Back and forth costs no second reading.
+  await activate(before, other)
+  await waitUntil(() => scoring.inForce()?.hash === before.hash, 'the policy before')
+  expect(readHashes).toEqual([other.hash, wanted.hash])
+
+  // Whoever starts later finds the parts as compaction or the log has them.
+  const late = openStore({ readScorer })
+  expect(await late.ready()).toBe(true)
+  expect(late.hasScorer(wanted.hash)).toBe(true)
+  expect(late.inForce()?.trained?.scorer.hash).toBe(other.hash)
+})
+
+function policyRecord({ hash, content }: LoadedPolicy): Buffer {
+  return codec.encode('policy-record', { hash, type: 'policy', part: 0, parts: 1, content: Buffer.from(content) })
+}
