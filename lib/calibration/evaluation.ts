@@ -1,14 +1,17 @@
 import { bootstrap, bootstrapDefaults, intervalOf, pairedInterval, type Interval } from './bootstrap.ts'
 import { calibrationFigures, type CalibrationFigures } from './calibration-error.ts'
 import {
+  accuracyAt,
   curveFigures,
+  curvePoints,
   rankByOracle,
   rankByScore,
   rankWithinGroups,
   type CurveFigures,
+  type CurvePoint,
   type Ranking,
 } from './routing-curve.ts'
-import { withBothOutcomes, type ScoredStep } from './scored-step.ts'
+import { withBothOutcomes, type BothSided, type ScoredStep } from './scored-step.ts'
 
 /** Gains that something else than the scorer predicts, one a step, in their order. */
 export interface NamedGains {
@@ -20,8 +23,21 @@ export interface RankingFigures {
   name: string
   figures: CurveFigures
   intervals: Record<keyof CurveFigures, Interval | null>
-  /** APGR of the scorer less this one's, on the same draws; null for the scorer itself. */
+  /** APGR of the scorer less this one's, on the same draws; null for the scorer itself, within groups too. */
   scorerAhead: Interval | null
+  /** At every hundredth of steps that escalate, from all-OSS to all-frontier. */
+  curve: CurvePoint[]
+}
+
+/** Steps with both outcomes of one group. */
+export interface GroupFigures {
+  group: string | null
+  steps: number
+  ossAccuracy: number
+  frontierAccuracy: number
+  /** What the scorer says of them, on average: P(OSS right), and the gain, to be held against the two accuracies. */
+  meanPSuccess: number
+  meanGain: number
 }
 
 export interface Evaluation {
@@ -32,9 +48,14 @@ export interface Evaluation {
   reason: string | null
   /** The scorer first; `within groups` is the scorer's by the place in the own group alone. */
   rankings: RankingFigures[]
+  /** The largest first. */
+  groups: GroupFigures[]
   /** Of P(OSS right), on the steps whose OSS outcome is known. */
   calibration: CalibrationFigures | null
 }
+
+/** The scorer's ranking by the place in the own group alone. */
+export const withinGroups = 'scorer, within groups'
 
 const figureNames = ['apgr', 'cpt50', 'cpt80'] as const satisfies (keyof CurveFigures)[]
 
@@ -51,7 +72,7 @@ export function* evaluate(
   const isRanked = steps.map(({ oss, frontier }) => oss !== null && frontier !== null)
   const named: { name: string; ranking: Ranking }[] = [
     { name: 'scorer', ranking: rankByScore(gains) },
-    ...(new Set(groups).size > 1 ? [{ name: 'scorer, within groups', ranking: rankWithinGroups(gains, groups) }] : []),
+    ...(new Set(groups).size > 1 ? [{ name: withinGroups, ranking: rankWithinGroups(gains, groups) }] : []),
     { name: 'random', ranking: rankByScore(gains.map(() => 0)) },
     ...others.map((other) => ({ name: other.name, ranking: rankByScore(other.gains.filter((_, i) => isRanked[i])) })),
     { name: 'oracle', ranking: rankByOracle(outcomes) },
@@ -59,7 +80,7 @@ export function* evaluate(
   const calibration = calibrationFigures(
     steps.flatMap(({ pSuccess, oss }) => (oss === null ? [] : [{ probability: pSuccess, outcome: oss }])),
   )
-  const found = { steps: steps.length, ranked: both.length, calibration }
+  const found = { steps: steps.length, ranked: both.length, groups: groupFigures(both), calibration }
   const { reason } = curveFigures(named[0]!.ranking, outcomes)
   if (reason !== null) return { ...found, reason, rankings: [] }
   const samples = yield* bootstrap(
@@ -73,7 +94,31 @@ export function* evaluate(
     intervals: Object.fromEntries(
       figureNames.map((figure) => [figure, intervalOf(samples[i]!, figure, { draws })]),
     ) as RankingFigures['intervals'],
-    scorerAhead: i === 0 ? null : pairedInterval(samples[0]!, samples[i]!, 'apgr', { draws }),
+    scorerAhead: i === 0 || name === withinGroups ? null : pairedInterval(samples[0]!, samples[i]!, 'apgr', { draws }),
+    curve: curveAtShares(curvePoints(ranking, outcomes)),
   }))
   return { ...found, reason: null, rankings }
+}
+
+const hundredths = Array.from({ length: 101 }, (_, i) => i / 100)
+
+function curveAtShares(points: readonly CurvePoint[]): CurvePoint[] {
+  return hundredths.map((share) => ({ share, accuracy: accuracyAt(points, share) }))
+}
+
+function groupFigures(steps: readonly BothSided<ScoredStep>[]): GroupFigures[] {
+  return [...Map.groupBy(steps, ({ group }) => group)]
+    .map(([group, own]) => {
+      const mean = (value: (step: BothSided<ScoredStep>) => number): number =>
+        own.reduce((sum, step) => sum + value(step), 0) / own.length
+      return {
+        group,
+        steps: own.length,
+        ossAccuracy: mean(({ oss }) => Number(oss)),
+        frontierAccuracy: mean(({ frontier }) => Number(frontier)),
+        meanPSuccess: mean(({ pSuccess }) => pSuccess),
+        meanGain: mean(({ gain }) => gain),
+      }
+    })
+    .toSorted((a, b) => b.steps - a.steps || ((a.group ?? '') < (b.group ?? '') ? -1 : 1))
 }

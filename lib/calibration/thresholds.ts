@@ -1,6 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import { formatShare } from './figures-text.ts'
-import { gainOfAll, thresholdForBudget, thresholdForShare, type StepCost } from './frontier-threshold.ts'
+import { gainOfAll, thresholdForBudget, thresholdForShare, toGainPpm, type StepCost } from './frontier-threshold.ts'
 import { thresholdForAccuracyLoss } from './risk-control.ts'
 import { withBothOutcomes, type ScoredStep } from './scored-step.ts'
 
@@ -60,6 +60,12 @@ export function setThresholds(
     base: baseOfRest(rest, usable, goal, parts),
     strata: [...strata].map(([name, own]) => certifyOrEscalate(name, own, goal, parts)),
   }
+}
+
+/** Whether the step would go to the frontier model, with nothing but its score to move the threshold. */
+export function escalates({ by, base, strata }: ThresholdSet, step: ScoredStep): boolean {
+  const own = by === null ? undefined : strata.find(({ name }) => name === stratumOf(step, by))
+  return toGainPpm(step.gain) >= (own ?? base).gainPpm
 }
 
 function stratumOf(step: ScoredStep, by: Stratification): string | null {
