@@ -1,10 +1,14 @@
 import { hash as hashOf } from 'node:crypto'
 import { basename } from 'node:path'
+import { ownGroupPrior } from '#lib/calibration/baselines'
+import { bootstrapDefaults } from '#lib/calibration/bootstrap'
 import { calibrationFigures } from '#lib/calibration/calibration-error'
+import { evaluate } from '#lib/calibration/evaluation'
 import { formatApgr, formatShare } from '#lib/calibration/figures-text'
 import { readLabels, readRequests, type LabelledStep } from '#lib/calibration/labels'
 import { modelCard } from '#lib/calibration/model-card'
 import { policyFragment } from '#lib/calibration/policy-fragment'
+import { markThreshold, reportPage } from '#lib/calibration/report'
 import { curveFigures, rankByScore } from '#lib/calibration/routing-curve'
 import { scoreLabel, withBothOutcomes, type ScoredStep } from '#lib/calibration/scored-step'
 import { writeScorerDirectory } from '#lib/calibration/scorer-directory'
@@ -17,6 +21,7 @@ import { extractFeatures } from '#lib/routing/features'
 import { encodeScorer } from '#lib/routing/scorer-codec'
 import { createTrainedScorer } from '#lib/routing/trained-scorer'
 import type { AddCommand, CliContext } from '../context.ts'
+import { inTurns } from '../in-turns.ts'
 import { readAll } from '../label-files.ts'
 import { readPolicyFile, samplePolicy } from '../policy-file.ts'
 import { writeJson, writeLines } from '../output.ts'
@@ -48,7 +53,10 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
       '<file>',
       'lines {id, kind, group?, tenant?, request{messages, tools}, outcome{oss?, frontier?}}, plain or gzipped',
     )
-    .requiredOption('--out <dir>', 'directory for scorer.bin, its model card and its figures')
+    .requiredOption(
+      '--out <dir>',
+      'directory for scorer.bin, its model card, and its figures as JSON and as a page with plots',
+    )
     .option('--seed <n>', 'the same labels and seed give the same scorer', '1')
     .option('--unlabelled <file>', 'requests without outcomes, for the words that go together')
     .option('--frontier-share <share>', `escalate at most this share of steps (default: ${defaultShare})`)
@@ -92,9 +100,23 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
         const fragment = policyFragment(hash, thresholds)
         const figures = figureLines(outOfFold)
         const source = `${basename(file)}, ${train.length} for the scorer${heldOut.length > 0 ? `, ${heldOut.length} kept for the threshold` : ''}`
-        const calibration = { scorerHash: hash, source, figures, thresholds }
+        const peers = [ownGroupPrior(steps, seed)]
+        const evaluation = await inTurns(
+          context,
+          'bootstrap',
+          bootstrapDefaults.draws,
+          evaluate(steps, peers, { seed }),
+        )
+        const calibration = { scorerHash: hash, source, figures, thresholds, evaluation }
+        const scored = heldOut.length > 0 ? 'labels that the scorer has not seen' : 'each label scored out of fold'
+        const report = reportPage({
+          scorerHash: hash,
+          source: `${source}; ${scored}`,
+          evaluation,
+          threshold: markThreshold(thresholds, steps),
+        })
         const card = modelCard({ header: model.header, hash, source, figures })
-        await writeScorerDirectory(flags.out, { bytes, card, calibration })
+        await writeScorerDirectory(flags.out, { bytes, card, calibration, report })
         if (flags.json) writeJson(context, { ...calibration, out: flags.out, fragment })
         else writeLines(context, [`${flags.out}: scorer ${hash}`, ...figures, '', ...fragment.trimEnd().split('\n')])
       }),

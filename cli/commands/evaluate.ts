@@ -1,20 +1,24 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { writeFile } from 'node:fs/promises'
+import { basename } from 'node:path'
 import { bootstrapDefaults } from '#lib/calibration/bootstrap'
-import { groupPrior, nearestNeighbours } from '#lib/calibration/baselines'
+import { groupPrior, nearestNeighbours, ownGroupPrior } from '#lib/calibration/baselines'
 import { evaluate, type Evaluation, type NamedGains } from '#lib/calibration/evaluation'
 import { formatApgr, formatShare, withInterval } from '#lib/calibration/figures-text'
 import { readLabels, type LabelledStep } from '#lib/calibration/labels'
+import { reportPage } from '#lib/calibration/report'
 import { readScorerDirectory } from '#lib/calibration/scorer-directory'
 import { gainGot, scoreLabel, withBothOutcomes } from '#lib/calibration/scored-step'
 import type { AddCommand, CliContext } from '../context.ts'
+import { inTurns, mapInTurns } from '../in-turns.ts'
 import { readAll } from '../label-files.ts'
+import { wholeNumber } from '../options.ts'
 import { formatTable, writeJson, writeLines } from '../output.ts'
-import { createProgress } from '../progress.ts'
 
 interface EvaluateFlags {
   scorer?: string
   train?: string
-  seed: string
+  seed: number
+  html?: string
   json?: true
 }
 
@@ -28,47 +32,43 @@ export const addEvaluateCommand: AddCommand = (program, run) => {
     )
     .option('--scorer <dir>', 'directory that `shunt calibrate` made (default: the scorer that ships)')
     .option('--train <file>', 'labels that a prior by group and nearest neighbours learn from, to stand beside it')
-    .option('--seed <n>', 'of the bootstrap', '1')
+    .option('--seed <n>', 'of the bootstrap', wholeNumber(0, 999_999_999), 1)
+    .option('--html <file>', 'also write a page with plots and the figures of each group')
     .option('--json', 'print everything as JSON')
     .action(
       run(async (context, file: string, flags: EvaluateFlags) => {
         const scorer = readScorerDirectory(flags.scorer)
         const labels = await readAll(context, file, readLabels)
         const train = flags.train === undefined ? [] : await readAll(context, flags.train, readLabels)
-        const steps = labels.map((label) => scoreLabel(label, scorer))
-        const running = evaluate(steps, peersOf(labels, train), { seed: Number(flags.seed) })
-        const evaluation = await drawn(context, running)
+        const steps = await mapInTurns(context, 'scoring', labels, (label) => scoreLabel(label, scorer))
+        const peers = train.length > 0 ? await trainedPeers(context, labels, train) : [ownGroupPrior(steps, flags.seed)]
+        const running = evaluate(steps, peers, { seed: flags.seed })
+        const evaluation = await inTurns(context, 'bootstrap', bootstrapDefaults.draws, running)
+        if (flags.html !== undefined) {
+          const report = { scorerHash: scorer.hash, source: basename(file), evaluation, threshold: null }
+          await writeFile(flags.html, reportPage(report))
+        }
         if (flags.json) writeJson(context, { scorerHash: scorer.hash, ...evaluation })
         else writeLines(context, evaluationLines(evaluation))
       }),
     )
 }
 
-function peersOf(labels: readonly LabelledStep[], train: readonly LabelledStep[]): NamedGains[] {
-  if (train.length === 0) return []
+async function trainedPeers(
+  context: CliContext,
+  labels: readonly LabelledStep[],
+  train: readonly LabelledStep[],
+): Promise<NamedGains[]> {
   const both = withBothOutcomes(train.map(({ group, outcome }) => ({ group, ...outcome })))
   const prior = groupPrior(both.map((step) => ({ group: step.group, gain: gainGot(step) })))
   const neighbours = nearestNeighbours(train)
   return [
     { name: 'prior by group', gains: labels.map(({ group }) => prior(group)) },
-    { name: 'kNN over n-grams', gains: labels.map(({ request }) => neighbours(request)) },
+    {
+      name: 'kNN over n-grams',
+      gains: await mapInTurns(context, 'kNN', labels, ({ request }) => neighbours(request)),
+    },
   ]
-}
-
-async function drawn(context: CliContext, running: Generator<void, Evaluation>): Promise<Evaluation> {
-  const progress = createProgress(context, 'bootstrap')
-  progress.total(bootstrapDefaults.draws)
-  try {
-    for (;;) {
-      const next = running.next()
-      if (next.done) return next.value
-      progress.step()
-      await nextTurn()
-      context.signal.throwIfAborted()
-    }
-  } finally {
-    progress.end()
-  }
 }
 
 function evaluationLines({ steps, ranked, reason, rankings, calibration }: Evaluation): string[] {

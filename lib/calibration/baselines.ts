@@ -2,7 +2,7 @@ import type { ChatRequest } from '#lib/events/chat-request'
 import { textsOf } from '#lib/routing/message-text'
 import { eachWord } from '#lib/routing/words'
 import type { LabelledStep } from './labels.ts'
-import { gainGot, withBothOutcomes } from './scored-step.ts'
+import { gainGot, withBothOutcomes, type ScoredStep } from './scored-step.ts'
 import { seededRandom, shuffled } from './seeded-random.ts'
 
 /** What a scorer must beat to be worth its training. All predict the gain; the highest escalates first. */
@@ -45,6 +45,18 @@ export function crossFittedGroupPrior(labels: readonly GroupedGain[], seed: numb
     })
   }
   return predicted
+}
+
+/** A prior by the groups of the very steps that are ranked, where no other labels are there to learn it from. */
+export function ownGroupPrior(steps: readonly ScoredStep[], seed: number): { name: string; gains: number[] } {
+  const both = withBothOutcomes(steps)
+  const predicted = crossFittedGroupPrior(
+    both.map((step) => ({ group: step.group, gain: gainGot(step) })),
+    seed,
+  )
+  const byStep = new Map<ScoredStep, number>(both.map((step, i) => [step, predicted[i]!]))
+  // A step with one outcome is not ranked.
+  return { name: 'prior by group', gains: steps.map((step) => byStep.get(step) ?? 0) }
 }
 
 const neighbours = 50

@@ -9,10 +9,15 @@ export interface ScorerFiles {
   bytes: Buffer
   card: string
   calibration: unknown
+  /** The same figures as a page with plots. */
+  report?: string
 }
 
 /** A file is there whole or not at all; scorer.bin comes last, so that it never lies beside another one's card. */
-export async function writeScorerDirectory(dir: string, { bytes, card, calibration }: ScorerFiles): Promise<void> {
+export async function writeScorerDirectory(
+  dir: string,
+  { bytes, card, calibration, report }: ScorerFiles,
+): Promise<void> {
   await mkdir(dir, { recursive: true })
   const put = async (name: string, content: string | Buffer) => {
     const temporary = join(dir, `.${name}.${process.pid}`)
@@ -21,6 +26,7 @@ export async function writeScorerDirectory(dir: string, { bytes, card, calibrati
   }
   await put('MODEL_CARD.md', card)
   await put('calibration.json', `${JSON.stringify(calibration, null, 2)}\n`)
+  if (report !== undefined) await put('report.html', report)
   await put('scorer.bin', bytes)
 }
 

@@ -92,6 +92,22 @@ test('evaluate puts the scorer beside random, a prior by group, nearest neighbou
   expect(apgr['oracle']).toBeGreaterThan(apgr['scorer']!)
 })
 
+test('evaluate needs no other labels for a prior by group, and writes a page with plots', async () => {
+  const page = join(dir, 'page.html')
+  const { out: told } = await shunt('evaluate', heldOut, '--scorer', out, '--html', page)
+  expect(told).toMatch(/^prior by group +\d\.\d{3} /m)
+  expect(readFileSync(page, 'utf8').match(/<svg /g)).toHaveLength(2)
+})
+
+test('calibrate leaves a page that marks the threshold, the same for the same labels and seed', async () => {
+  const page = readFileSync(join(out, 'report.html'), 'utf8')
+  expect(page).toMatch(/threshold: 3[34]\.\d\u00a0% escalate/)
+  expect(page).toContain('each label scored out of fold')
+  const again = join(dir, 'same')
+  await shunt('calibrate', train, '--out', again, '--frontier-share', '0.34')
+  expect(readFileSync(join(again, 'report.html'), 'utf8')).toBe(page)
+})
+
 test('the fragment that calibrate prints makes a policy that check accepts', async () => {
   const fragment = first.out.slice(first.out.indexOf('\n\n') + 2)
   expect(fragment).toMatch(/gainPpm: -?\d+/)
