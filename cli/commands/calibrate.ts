@@ -18,6 +18,7 @@ import { trainScorer } from '#lib/calibration/train-scorer'
 import { ShuntError } from '#lib/errors'
 import { estimateCost } from '#lib/calibration/frontier-threshold'
 import { extractFeatures } from '#lib/routing/features'
+import { minLabelsPerKind } from '#lib/routing/scorer-model'
 import { encodeScorer } from '#lib/routing/scorer-codec'
 import { createTrainedScorer } from '#lib/routing/trained-scorer'
 import type { AddCommand, CliContext } from '../context.ts'
@@ -96,8 +97,13 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
         const hash = hashOf('sha256', bytes, 'hex')
         const scorer = createTrainedScorer(model, hash)
         const steps = heldOut.length === 0 ? outOfFold : heldOut.map((label) => scoreLabel(label, scorer))
-        const thresholds = setThresholds(steps, goal, stratification(flags.by))
-        const fragment = policyFragment(hash, thresholds)
+        // Of other kinds the scorer knows no gain, and the decision does not look at its threshold.
+        const judged = steps.filter(({ kind }) => (model.header.kinds[kind] ?? 0) >= minLabelsPerKind)
+        const thresholds = setThresholds(judged, goal, stratification(flags.by))
+        const fragment = policyFragment(hash, thresholds, {
+          hasGain: model.header.stack.frontier !== null,
+          escalateUnjudged: goal.type === 'accuracy_loss',
+        })
         const figures = figureLines(outOfFold)
         const source = `${basename(file)}, ${train.length} for the scorer${heldOut.length > 0 ? `, ${heldOut.length} kept for the threshold` : ''}`
         const peers = [ownGroupPrior(steps, seed)]
@@ -113,7 +119,7 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
           scorerHash: hash,
           source: `${source}; ${scored}`,
           evaluation,
-          threshold: markThreshold(thresholds, steps),
+          threshold: markThreshold(thresholds, judged),
         })
         const card = modelCard({ header: model.header, hash, source, figures })
         await writeScorerDirectory(flags.out, { bytes, card, calibration, report })

@@ -127,3 +127,21 @@ test('a promise of accuracy keeps a third of the labels from the scorer, and is 
     code: 'SHUNT_LABELS_TOO_FEW',
   })
 })
+
+test('steps of a kind with few labels are in no promise: the fragment sends them to the frontier model', async () => {
+  const rare = syntheticLabels(24, 3).map((label) => ({ ...label, id: `r${label.id}`, kind: 'summarization' }))
+  const mixed = file('mixed.jsonl', lines([...syntheticLabels(360, 1), ...rare]))
+  const { out: told } = await shunt(
+    'calibrate',
+    mixed,
+    '--out',
+    join(dir, 'mixed'),
+    '--max-accuracy-loss',
+    '0.2',
+    '--json',
+  )
+  const { fragment, thresholds } = JSON.parse(told) as { fragment: string; thresholds: { base: { steps: number } } }
+  expect(fragment).toContain('pSuccessPpm: 1000000')
+  // A third of all labels, less the rare ones among them.
+  expect(thresholds.base.steps).toBeLessThan(128)
+})

@@ -15,6 +15,8 @@ import type { ScoredStep } from '#lib/calibration/scored-step'
 import { seededRandom } from '#lib/calibration/seeded-random'
 import { escalates, setThresholds } from '#lib/calibration/thresholds'
 
+const byGain = { hasGain: true, escalateUnjudged: false }
+
 /** Steps of a tenant whose chance to gain is their gain. */
 function steps(count: number, tenantId: string | null, seed: number, mostGain = 0.5): ScoredStep[] {
   const random = seededRandom(seed)
@@ -150,7 +152,7 @@ test('a promise for each tenant is made at once: what cannot be certified escala
 test('a fragment holds each number under a comment that tells where it comes from', () => {
   const all = [...steps(300, 'acme', 1), ...steps(50, null, 2)]
   const set = setThresholds(all, { type: 'frontier_share', share: 0.3 }, 'tenant')
-  const text = policyFragment('ab12', set)
+  const text = policyFragment('ab12', set, byGain)
   expect(parse(text)).toEqual({
     scorer: { use: 'trained', hash: 'ab12' },
     threshold: { gainPpm: set.base.gainPpm, perTenant: { acme: { gainPpm: set.strata[0]!.gainPpm } } },
@@ -162,7 +164,21 @@ test('a fragment holds each number under a comment that tells where it comes fro
 test('a tenant cannot write a policy by its name', () => {
   const name = 'x\nairGapped: false #'
   const set = setThresholds(steps(200, name, 1), { type: 'frontier_share', share: 0.3 }, 'tenant')
-  const fragment = parse(policyFragment('ab12', set)) as { threshold: { perTenant: Record<string, unknown> } }
+  const fragment = parse(policyFragment('ab12', set, byGain)) as { threshold: { perTenant: Record<string, unknown> } }
   expect(Object.keys(fragment)).toEqual(['scorer', 'threshold'])
   expect(Object.keys(fragment.threshold.perTenant)).toEqual([name])
+})
+
+test('a promise of accuracy sends what the scorer cannot judge to the frontier model', () => {
+  const base = { name: null, steps: 300, gainPpm: 150_000, frontierShare: 0.4, origin: 'o' }
+  const text = policyFragment('ab12', { by: null, base, strata: [] }, { hasGain: true, escalateUnjudged: true })
+  expect(parse(text)).toMatchObject({ threshold: { gainPpm: 150_000, pSuccessPpm: 1_000_000 } })
+})
+
+test('a scorer without a gain has its threshold on the chance: the same steps escalate', () => {
+  const base = { name: null, steps: 300, gainPpm: 300_000, frontierShare: 0.4, origin: 'o' }
+  const text = policyFragment('ab12', { by: null, base, strata: [] }, { hasGain: false, escalateUnjudged: false })
+  // 1 - P at or above 0.3 is P at or below 0.7.
+  expect(parse(text)).toMatchObject({ threshold: { pSuccessPpm: 700_001 } })
+  expect(text).not.toContain('gainPpm')
 })
