@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { isAlive, processIdentitySchema } from './process-identity.ts'
 
 export const infrastructureNames = ['kafka', 'registry', 'redis', 'inference'] as const
-export const serviceNames = ['classifier', 'oss-pool', 'frontier'] as const
+export const serviceNames = ['ledger', 'classifier', 'oss-pool', 'frontier'] as const
 export type InfrastructureName = (typeof infrastructureNames)[number]
 export type ServiceName = (typeof serviceNames)[number]
 

@@ -4,6 +4,7 @@ import type {
   Attempt,
   DecisionRecord,
   DuplicateRecord,
+  OperatorRecord,
   RoutedStep,
   StepOrigin,
   StepResult,
@@ -20,13 +21,17 @@ export function decisionDraft(codec: Pick<Codec, 'encode'>, record: DecisionReco
   return { type: 'decision', body: codec.encode('decision-record', record) }
 }
 
-/** `attempt.answer`, where there is one, goes in as its hash alone. */
+/**
+ * `attempt.answer`, where there is one, goes in as its hash alone. `ends` is false for an earlier call of the attempt
+ * that was lost.
+ */
 export function attemptDraft(
   codec: Pick<Codec, 'encode'>,
-  { step, origin }: Pick<RoutedStep, 'step' | 'origin'>,
+  { step, origin, decision }: Pick<RoutedStep, 'step' | 'origin' | 'decision'>,
   attempt: Attempt,
-  answer: string | null,
+  answered: { answer: string | null; tools: readonly string[]; ends: boolean },
 ): AuditDraft {
+  const { answer, tools, ends } = answered
   const body = codec.encode('attempt-record', {
     stepId: step.stepId,
     taskId: step.taskId,
@@ -34,6 +39,11 @@ export function attemptDraft(
     attempt: { ...attempt, answer: null },
     answerHash: answer === null ? null : sha256(answer),
     origin,
+    ends,
+    boundMicroUsd: decision.reservedAtMs > 0 ? decision.boundMicroUsd : 0,
+    reservedAtMs: decision.reservedAtMs,
+    kind: step.kind,
+    tools: [...tools],
   })
   return { type: 'attempt', body }
 }
@@ -51,6 +61,10 @@ export function outcomeDraft(codec: Pick<Codec, 'encode'>, result: StepResult): 
     finishedAtMs: result.finishedAtMs,
   })
   return { type: 'outcome', body }
+}
+
+export function operatorDraft(codec: Pick<Codec, 'encode'>, record: OperatorRecord): AuditDraft {
+  return { type: 'operator', body: codec.encode('operator-record', record) }
 }
 
 export function duplicateDraft(codec: Pick<Codec, 'encode'>, record: DuplicateRecord): AuditDraft {

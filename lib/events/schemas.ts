@@ -21,6 +21,7 @@ export const schemaNames = [
   'lane-reset-record',
   'step-feedback',
   'control-order',
+  'operator-record',
   'policy-record',
 ] as const
 export type SchemaName = (typeof schemaNames)[number]

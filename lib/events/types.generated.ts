@@ -94,6 +94,8 @@ export interface Decision {
   /** P(frontier right) less P(OSS right), parts per million; null where the scorer cannot tell. */
   gainPpm: number | null
   thresholdOn: ThresholdScale
+  /** Since when the ledger holds the bound; its UTC day bears the cost. 0: nothing is held. */
+  reservedAtMs: number
 }
 
 /** Where the step's own record lies. */
@@ -221,6 +223,10 @@ export interface LedgerSnapshot {
   /** Models whose circuit breaker is open. */
   unavailableModels: string[]
   ledgerLagMs: number | null
+  /** What is left of the task's cap alone; null where it has none. */
+  taskLeftMicroUsd: number | null
+  /** Steps of the task that were decided so far; null where no ledger was asked. */
+  taskSteps: number | null
 }
 
 export type DecisionAction = 'unknown' | 'route' | 'refuse' | 'expire' | 'fail'
@@ -268,6 +274,16 @@ export interface DecisionRecord {
   facts: StepFacts
   snapshot: LedgerSnapshot
   outcome: DecisionOutcome
+  /** Since when the ledger holds the outcome's bound; its UTC day bears the cost. 0: nothing is held. */
+  reservedAtMs: number
+  /** The task's cap as step and policy name it. */
+  taskCapMicroUsd: number | null
+  /** Reservations that were asked for; each refusal led to another decision, on what it had seen. */
+  reservationRounds: number
+  /** Time that was waited for reservations of others to settle. */
+  budgetWaitMs: number
+  /** Names of offered tools that failed in the step's own trace, right before it. */
+  troubledTools: string[]
 }
 
 /** One attempt, as the worker saw it. The answer is present only as its hash. */
@@ -281,6 +297,16 @@ export interface AttemptRecord {
   answerHash: Buffer | null
   /** Where the step's own record lies: another record may bear the same stepId once the dedupe window is over. */
   origin: StepOrigin | null
+  /** False for an earlier call of the attempt, whose outcome is unknown; the attempt went on. */
+  ends: boolean
+  /** What the ledger held for one call of the attempt. */
+  boundMicroUsd: number
+  /** Since when; its UTC day bears the cost. */
+  reservedAtMs: number
+  /** Of the step. */
+  kind: string
+  /** Names of offered tools that the answer calls. */
+  tools: string[]
 }
 
 /** A step's end, so that the ledger releases what is left. */
@@ -345,6 +371,13 @@ export interface ControlOrder {
   value: string
 }
 
+/** An operator's order, as it stands in agent.control. */
+export interface OperatorRecord {
+  order: ControlOrder
+  /** Of the order in agent.control. */
+  offset: number
+}
+
 export type PolicyRecordType = 'unknown' | 'policy' | 'scorer'
 
 /** A policy or scorer that decided, by content hash. A scorer may come in parts. */
@@ -372,5 +405,6 @@ export interface EventTypes {
   'lane-reset-record': LaneResetRecord
   'step-feedback': StepFeedback
   'control-order': ControlOrder
+  'operator-record': OperatorRecord
   'policy-record': PolicyRecord
 }

@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis'
-import { inNamespace } from '#lib/events/topics'
-import { loadLuaScript, type LuaScript } from './lua-script.ts'
+import { ledgerKeys } from './keys.ts'
+import { ledgerLost } from './ledger-lost.ts'
+import { loadLuaScript } from './lua-script.ts'
+import { createTenantBatches } from './tenant-batches.ts'
 
 /** A record that wants to be the one that answers (tenantId, stepId). */
 export interface Claim {
@@ -26,8 +28,11 @@ export interface ClaimAnswer {
 }
 
 export interface Claims {
-  /** Throws SHUNT_REDIS_UNAVAILABLE (retryable). */
-  claim(claim: Claim, windowMs: number): Promise<ClaimAnswer>
+  /**
+   * `guarded` is false for a tenant that no policy knows: it has no ledger that could be lost.
+   * Throws SHUNT_REDIS_UNAVAILABLE and SHUNT_LEDGER_LOST (both retryable).
+   */
+  claim(claim: Claim, windowMs: number, guarded?: boolean): Promise<ClaimAnswer>
   /** Who holds the step, if anyone. */
   holder(step: Pick<Claim, 'tenantId' | 'stepId'>): Promise<string | null>
 }
@@ -35,51 +40,27 @@ export interface Claims {
 /** Most claims in one script call: bounds how long Redis is held, about 1 ms. */
 const maxBatch = 256
 
-interface Waiting {
-  claim: Claim
-  windowMs: number
-  resolve: (answer: ClaimAnswer) => void
-  reject: (error: unknown) => void
-}
-
-/**
- * Claims of steps that are being decided at the same moment go to Redis together, one script call a tenant: a call each
- * would cost more than the decision. One hash tag a tenant, so that a Redis Cluster takes the call.
- */
 export function createClaims(deps: { redis: Redis; namespace: string }): Claims {
   const script = loadLuaScript(deps.redis, 'claimSteps')
-  let waiting: Waiting[] = []
+  const keys = ledgerKeys(deps.namespace)
 
-  const keyOf = (step: Pick<Claim, 'tenantId' | 'stepId'>) =>
-    inNamespace(deps.namespace, `{${step.tenantId}}:claim:${step.stepId}`)
-
-  const flush = () => {
-    const batches = Map.groupBy(waiting, (each) => `${each.windowMs} ${each.claim.tenantId}`)
-    waiting = []
-    for (const batch of batches.values())
-      for (let start = 0; start < batch.length; start += maxBatch)
-        void claimTogether(script, keyOf, batch.slice(start, start + maxBatch))
-  }
+  const claimTogether = createTenantBatches<Claim & { windowMs: number; guarded: boolean }, ClaimAnswer>(
+    async (batch) => {
+      const { tenantId, windowMs, guarded } = batch[0]!
+      const standing = (await script(
+        [keys.ledger(tenantId), ...batch.map(({ stepId }) => keys.claim(tenantId, stepId))],
+        [guarded ? 1 : 0, windowMs, ...batch.map(({ origin, contentHash }) => `${origin}#${contentHash}`)],
+      )) as string[] | 'lost'
+      if (standing === 'lost') throw ledgerLost(tenantId)
+      return batch.map((claim, index) => readClaim(claim, standing[index]!))
+    },
+    ({ windowMs, guarded }) => `${windowMs} ${guarded}`,
+    maxBatch,
+  )
 
   return {
-    claim: (claim, windowMs) =>
-      new Promise((resolve, reject) => {
-        if (waiting.length === 0) setImmediate(flush)
-        waiting.push({ claim, windowMs, resolve, reject })
-      }),
-    holder: async (step) => (await deps.redis.get(keyOf(step)))?.split('#')[0] ?? null,
-  }
-}
-
-async function claimTogether(script: LuaScript, keyOf: (claim: Claim) => string, batch: Waiting[]): Promise<void> {
-  try {
-    const standing = (await script(
-      batch.map((each) => keyOf(each.claim)),
-      [batch[0]!.windowMs, ...batch.map(({ claim }) => `${claim.origin}#${claim.contentHash}`)],
-    )) as string[]
-    batch.forEach((each, index) => each.resolve(readClaim(each.claim, standing[index]!)))
-  } catch (error) {
-    for (const each of batch) each.reject(error)
+    claim: (claim, windowMs, guarded = true) => claimTogether({ ...claim, windowMs, guarded }),
+    holder: async ({ tenantId, stepId }) => (await deps.redis.get(keys.claim(tenantId, stepId)))?.split('#')[0] ?? null,
   }
 }
 

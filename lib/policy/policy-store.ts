@@ -42,6 +42,8 @@ export interface PolicyStore extends AsyncDisposable {
   inForce(): PolicyInForce | undefined
   /** Any policy that agent.policies holds: a step keeps the one that decided it. */
   byHash(hash: string): KnownPolicy | undefined
+  /** Tenants of all policies that agent.policies holds: each may have spent. */
+  tenantIds(): readonly string[]
   /** Whether a scorer is here, whole; never in a process that scores nothing. */
   hasScorer(hash: string): boolean
   /** Resolves once everything that was published before has been read; true if a policy is in force then. */
@@ -170,6 +172,7 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
   return {
     inForce: () => current,
     byHash: (hash) => policies.get(hash),
+    tenantIds: () => [...new Set([...policies.values()].flatMap(({ policy }) => [...policy.index.tenants.keys()]))],
     hasScorer: (hash) => assembly.bytesOf(hash) !== undefined,
     ready: () => ready,
     onChange(listener) {

@@ -186,6 +186,15 @@ export const policySchema = z.strictObject({
     .strictObject({
       /** When what is left of a budget does not bear a frontier answer: let the OSS model answer, or refuse the step. */
       whenExhausted: z.enum(['oss', 'refuse']).default('oss'),
+      /** Steps that a task is expected to have, to tell whether its money will last. 20 where not set. */
+      expectedSteps: z.number().int().min(1).max(10_000).optional(),
+      /** Part of them that is expected to escalate. 0.3 where not set. */
+      expectedFrontierSharePpm: ppm.optional(),
+      /**
+       * How long a step waits where only what others hold, and may not spend, stands in the way of a paid answer; after
+       * that the budget counts as exhausted. 2 s where not set.
+       */
+      waitMs: durationMs.max(60_000).optional(),
     })
     .prefault({}),
   /** What judges a step where no rule decides. @default hand_weighted */
@@ -206,6 +215,16 @@ export const policySchema = z.strictObject({
       traceTroublePpm: ppm.default(250_000),
       /** The same at full tool ambiguity, in proportion below. */
       toolAmbiguityPpm: ppm.default(250_000),
+      /** The same where steps of the task failed of late, in proportion to their rate. 0.25 where not set. */
+      taskFailuresPpm: ppm.optional(),
+      /** The same for the worst of the offered tools. 0.25 where not set. */
+      toolFailuresPpm: ppm.optional(),
+      /** The same for steps of the kind. 0.1 where not set. */
+      kindFailuresPpm: ppm.optional(),
+      /** The same for the best of the open models. 0.2 where not set. */
+      modelFailuresPpm: ppm.optional(),
+      /** By how much later a step escalates, on either scale, where the task's money is all but gone. 0.3 where not set. */
+      budgetScarcityPpm: ppm.optional(),
     })
     .prefault({}),
   request: z

@@ -75,6 +75,8 @@ function boundOf(model: PolicyModel, promptTokens: number, maxOutputTokens: numb
  * tenant's day. The caps named by step and tenant hold without it too, for what this step alone has cost so far.
  */
 export function budgetLeft(facts: StepFacts, snapshot: LedgerSnapshot, tenant: PolicyTenant): number | null {
+  // The ledger knows these caps, and an operator may have raised one.
+  if (snapshot.taskSteps !== null) return snapshot.budgetLeftMicroUsd
   let spent = 0
   for (const attempt of facts.priorAttempts) spent += attempt.costMicroUsd
   let left = snapshot.budgetLeftMicroUsd

@@ -4,6 +4,7 @@ import type { LoadedPolicy } from '#lib/policy/load'
 import { decide, engineVersion } from './decide.ts'
 import { explainToolAmbiguity } from './explain-tools.ts'
 import { readStep } from './facts.ts'
+import { noLedger } from './no-ledger.ts'
 import type { Scorer } from './score.ts'
 
 /** A decision as a line of JSON. */
@@ -22,14 +23,7 @@ export function decideOffline(
 ): OfflineDecision {
   const { request, stripped } = validateStep(step, loaded.policy)
   const { facts, features, scoring } = readStep(step, request, [], nowMs, scorer)
-  const snapshot = {
-    nowMs,
-    budgetLeftMicroUsd: null,
-    failuresPpm: null,
-    unavailableModels: [],
-    ledgerLagMs: null,
-  }
-  const outcome = decide(facts, snapshot, loaded.policy)
+  const outcome = decide(facts, noLedger(nowMs), loaded.policy)
   const { action, code, tier, model, reasons, rule, thresholdPpm, terms, removed, ...bounds } = outcome
   return {
     stepId: step.stepId,

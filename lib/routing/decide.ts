@@ -2,6 +2,7 @@ import type { DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/typ
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { judge as judge1 } from './engines/engine-1.ts'
 import { judge as judge2 } from './engines/engine-2.ts'
+import { judge as judge3 } from './engines/engine-3.ts'
 import { routeStep, type Judge } from './route-step.ts'
 
 /** Pure: equal arguments give an equal outcome, byte for byte. Total: it throws for no facts. */
@@ -19,10 +20,11 @@ const engineOf =
 export const engines: ReadonlyMap<number, Engine> = new Map([
   [1, engineOf(judge1)],
   [2, engineOf(judge2)],
+  [3, engineOf(judge3)],
 ])
 
 /** The version that decides now. */
-export const engineVersion = 2
+export const engineVersion = 3
 
 /** Where a step goes, by the newest engine. */
 export const decide: Engine = engines.get(engineVersion)!

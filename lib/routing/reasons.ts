@@ -27,6 +27,8 @@ export const reasons = {
   ambiguous_tools: 'The offered tools overlap, or do not fit the request; that moved the threshold.',
   trace_trouble: 'The conversation holds failed, repeated or malformed tool calls; that moved the threshold.',
   prior_failure: 'Earlier attempts of this step failed: they moved the threshold, or another model took its turn.',
+  failure_memory: 'The task, its tools, kind or models failed of late; that moved the threshold.',
+  budget_low: 'What is left for the task would not bear its steps to come; that moved the threshold.',
   rule: 'A rule of the policy decided.',
   breaker_open: 'The model that came first cannot be reached at present; another took its place.',
   no_model_in_tier: 'The policy has no model in the tier that was wanted.',

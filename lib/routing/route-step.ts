@@ -26,8 +26,15 @@ export interface Judgement {
   threshold: Threshold
 }
 
+/** What else a judge may look at. */
+export interface JudgeContext {
+  snapshot: LedgerSnapshot
+  /** Models that may and can take the step, in the policy's order. */
+  candidates: readonly Candidate[]
+}
+
 /** The part in which the versions of the engine differ. Pure and total. */
-export type Judge = (facts: StepFacts, policy: CompiledPolicy) => Judgement
+export type Judge = (facts: StepFacts, policy: CompiledPolicy, context: JudgeContext) => Judgement
 
 /**
  * Where a step goes. Order: what ends the step; hard constraints; ability; money; rules; the score; the model. Every
@@ -48,7 +55,7 @@ export function routeStep(
 
   const constraints = tightenConstraints(facts, tenant)
   const candidates = findCandidates(facts, constraints, budgetLeft(facts, snapshot, tenant), policy)
-  const judgement = judge(facts, policy)
+  const judgement = judge(facts, policy, { snapshot, candidates: candidates.left })
   const rule = firstMatch(policy.rules, facts)
   const seen = { rule: rule?.name ?? null, judgement, removed: candidates.removed }
   if (rule?.choose.tier === 'refuse') return end('refuse', 'SHUNT_RULE_REFUSED', ['rule'], seen)
@@ -132,7 +139,7 @@ function standingOf(model: string, facts: StepFacts, snapshot: LedgerSnapshot): 
 }
 
 /** They speak for the open model: without a meaning where the step goes elsewhere all the same. */
-const contentReasons: ReadonlySet<Reason> = new Set<Reason>(['confident', 'low_gain'])
+const contentReasons: ReadonlySet<Reason> = new Set<Reason>(['confident', 'low_gain', 'budget_low'])
 
 /** The wish's reasons, then why each model that the wish would have put before the chosen one did not get the step. */
 function explain(

@@ -16,6 +16,10 @@ const shiftReasons = {
   prior_failures: 'prior_failure',
   trace_trouble: 'trace_trouble',
   tool_ambiguity: 'ambiguous_tools',
+  task_failures: 'failure_memory',
+  tool_failures: 'failure_memory',
+  kind_failures: 'failure_memory',
+  model_failures: 'failure_memory',
 } as const satisfies Record<string, Reason>
 
 /** By how much the threshold moves towards the frontier, and why. Above 0. */
@@ -24,7 +28,7 @@ export interface Shift {
   ppm: number
 }
 
-/** Every shift of the policy that applies to the step. */
+/** Every shift that the step itself gives cause for. */
 export function shiftsFor(facts: StepFacts, { threshold }: Pick<Policy, 'threshold'>): Shift[] {
   const shifts: Shift[] = [
     { name: 'prior_failures', ppm: Math.min(FULL_PPM, threshold.priorFailurePpm * countFailures(facts)) },
@@ -59,6 +63,6 @@ export function reasonsToEscalate(
 }
 
 /** full × part, both in ppm, rounded down. */
-function share(fullPpm: number, partPpm: number): number {
+export function share(fullPpm: number, partPpm: number): number {
   return Math.floor((fullPpm * partPpm) / FULL_PPM)
 }

@@ -22,6 +22,8 @@ export interface TraceReading {
   lastTroubleRecovered: boolean | null
   /** Troubled calls that it has not recovered from. */
   unrecoveredTroubles: number
+  /** Offered tools that were in trouble in the last assistant turn. */
+  troubledTools: readonly string[]
   /** All of it in one figure: each trouble by its weight, less the longer ago it is and when it was recovered from. */
   troublePpm: number
 }
@@ -82,11 +84,13 @@ class TraceReader {
       if (!isRecovered(trouble, this.#answers)) unrecovered++
     }
     const ofLast = this.#troubles.filter(({ turn }) => turn === last)
+    const fresh = last === turns ? ofLast.filter(({ tool }) => this.#tools?.has(tool)).map(({ tool }) => tool) : []
     return {
       ...this.#counts,
       turnsSinceTrouble: ofLast.length > 0 ? turns - last : null,
       lastTroubleRecovered: ofLast.length > 0 ? ofLast.every((one) => isRecovered(one, this.#answers)) : null,
       unrecoveredTroubles: unrecovered,
+      troubledTools: fresh.length > 1 ? [...new Set(fresh)] : fresh,
       troublePpm: troublePpm(this.#troubles, this.#answers, turns),
     }
   }

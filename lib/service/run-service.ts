@@ -29,6 +29,8 @@ export interface ServiceParts {
   policies: PolicyStore
   registry: Registry
   stage: StageDeps
+  /** What else must be well for the service to be ready: null, or what is wrong. */
+  checks: (() => string | null)[]
   /** Closed in reverse order after the stage has drained. */
   closing: AsyncDisposableStack
   /** Aborts at SIGTERM or SIGINT. */
@@ -97,12 +99,15 @@ async function serve(
     metrics: createStageMetrics(registry),
     nowMs: Date.now,
   }
-  const stage = await wire({ config, log, kafka, redis, codec, policies, registry, stage: stageDeps, closing, stop })
+  const checks: ServiceParts['checks'] = []
+  const parts = { config, log, kafka, redis, codec, policies, registry, stage: stageDeps, checks, closing, stop }
+  const stage = await wire(parts)
 
   const notReady = () => [
     ...(policies.inForce() ? [] : ['SHUNT_POLICY_MISSING: no policy is in force: run `shunt policy activate FILE`']),
     ...redisNotReady(redis.status === 'ready' ? redisProblem() : `Redis is ${redis.status}`),
     ...lanesNotReady(stage.status()),
+    ...checks.map((check) => check()).filter((problem) => problem !== null),
   ]
   const operations = await serveOperations(
     { metrics: registry, notReady },

@@ -6,6 +6,7 @@ export const stageGroups = {
   classifier: ['agent.steps', 'agent.steps.reroute', 'agent.steps.batch', 'agent.steps.reroute.batch'],
   'oss-pool': ['agent.steps.oss', 'agent.steps.oss.batch'],
   frontier: ['agent.steps.frontier', 'agent.steps.frontier.batch'],
+  ledger: ['agent.audit', 'agent.feedback', 'agent.control'],
 } as const satisfies Record<string, readonly Topic[]>
 export type StageGroup = keyof typeof stageGroups
 export const stageGroupNames = Object.keys(stageGroups) as StageGroup[]

@@ -4,6 +4,7 @@ import { buildStepResult, decidedBy, type StepEnd } from '#lib/events/step-resul
 import { inNamespace, maxWeakAnswerBytes, twinFor } from '#lib/events/topics'
 import type { Attempt, RoutedStep } from '#lib/events/types.generated'
 import { costMicroUsd } from '#lib/models/prices'
+import { offeredToolsCalled } from '#lib/models/tools-called'
 import type { Verdict } from '#lib/models/verdicts'
 import { verifyAnswer } from '#lib/models/verify-answer'
 import type { AuditDraft, Handled } from '#lib/stream/types'
@@ -28,8 +29,11 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handl
   const answer = end.kind === 'answered' ? JSON.stringify(end.answer.completion) : null
   const lost = end.lost.map((call) => lostAttempt(job, call))
   const last = lastAttempt(job, end, verdict, detail)
-  const audit = lost.map((attempt) => attemptDraft(deps.codec, job.routed, attempt, null))
-  audit.push(attemptDraft(deps.codec, job.routed, last, answer))
+  const audit = lost.map((attempt) =>
+    attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: false }),
+  )
+  const tools = end.kind === 'answered' ? offeredToolsCalled(job.request, end.answer.completion) : []
+  audit.push(attemptDraft(deps.codec, job.routed, last, { answer, tools, ends: true }))
   const whole = withLost(last, lost)
   deps.metrics.attempted(whole)
   if (verdict === 'ok') return finish(deps, job, whole, audit, completed(answer))

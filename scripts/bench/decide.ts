@@ -9,6 +9,7 @@ import { decide } from '#lib/routing/decide'
 import { extractFacts } from '#lib/routing/facts'
 import { percentile, printFigure, type Figure } from './figures.ts'
 import { servers } from './tools/servers.ts'
+import { noLedger } from '#lib/routing/no-ledger'
 
 const rounds = 8
 const stepsOfASize = 1_000
@@ -20,7 +21,7 @@ export async function benchDecide(): Promise<Figure[]> {
   const shipped = readScorerFile()
   const { policy } = parsePolicy(readFileSync(policyFile, 'utf8'), policyFile, shipped.hash)
   const { scorer } = readTrainedScorer(shipped.bytes, shipped.hash)
-  const snapshot = { nowMs: 0, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
+  const snapshot = noLedger(0)
   const text = prose()
   const time = (sizeBytes: number, tools?: ChatRequest['tools']) => {
     const steps = Array.from({ length: stepsOfASize }, (_, i) => makeStep(text, i, sizeBytes, tools))

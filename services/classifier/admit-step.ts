@@ -6,6 +6,7 @@ import { inNamespace, twinFor } from '#lib/events/topics'
 import type { AgentStep, StepOrigin } from '#lib/events/types.generated'
 import { idsOf, StepParseError } from '#lib/events/step-error'
 import { duplicateDraft, formatOrigin, sha256 } from '#lib/audit/records'
+import { tenantOf } from '#lib/events/tenant'
 import type { Claims } from '#lib/ledger/claims'
 import type { PolicyInForce } from '#lib/policy/policy-store'
 import type { Handled, InboundRecord, OutboundRecord } from '#lib/stream/types'
@@ -55,7 +56,11 @@ export async function admitStep(
     origin: formatOrigin(record),
     contentHash: contentHash.toString('hex'),
   }
-  const { state, holder } = await deps.claims.claim(claim, policy.policy.limits.dedupeWindowMs)
+  const { state, holder } = await deps.claims.claim(
+    claim,
+    policy.policy.limits.dedupeWindowMs,
+    tenantOf(policy.policy, step.tenantId) !== undefined,
+  )
   switch (state) {
     case 'claimed':
     case 'redelivered':

@@ -2,17 +2,18 @@ import type { Codec } from '#lib/events/codec'
 import type { ChatRequest } from '#lib/events/chat-request'
 import { inNamespace, twinFor } from '#lib/events/topics'
 import { bestWeakAnswer, buildStepResult, type StepEnd } from '#lib/events/step-result'
-import type { AgentStep, Attempt, DecisionOutcome, LedgerSnapshot, StepOrigin } from '#lib/events/types.generated'
-import { decisionDraft, outcomeDraft } from '#lib/audit/records'
+import type { AgentStep, Attempt, DecisionOutcome, StepOrigin } from '#lib/events/types.generated'
+import { decisionDraft, formatOrigin, outcomeDraft } from '#lib/audit/records'
 import type { PolicyInForce } from '#lib/policy/policy-store'
-import { decide, engineVersion } from '#lib/routing/decide'
+import { engineVersion } from '#lib/routing/decide'
 import { factsOf } from '#lib/routing/facts'
 import { extractFeatures, type StepFeatures } from '#lib/routing/features'
 import type { Scoring } from '#lib/routing/scoring'
 import type { ScoreStep } from '#lib/scoring/score-step'
 import type { Handled } from '#lib/stream/types'
+import { decideWithinBudget, type DecideWithinBudgetDeps } from './decide-within-budget.ts'
 
-export interface DecideDeps {
+export interface DecideDeps extends DecideWithinBudgetDeps {
   codec: Pick<Codec, 'encode'>
   namespace: string
   /** Told of each decision, for metrics and log. */
@@ -33,27 +34,27 @@ export interface StepToDecide {
   attempts: Attempt[]
 }
 
-/** Score, facts and snapshot into decide(), its outcome into records: the step routed, or its result; and the decision's audit. */
-export async function decideStep(
-  deps: DecideDeps,
-  input: StepToDecide,
-  policy: PolicyInForce,
-  readSnapshot: () => LedgerSnapshot,
-): Promise<Handled> {
+/**
+ * Score and facts into a decision that the budget bears, its outcome into records: the step routed, or its result; and the
+ * decision's audit.
+ */
+export async function decideStep(deps: DecideDeps, input: StepToDecide, policy: PolicyInForce): Promise<Handled> {
   const { step, request, origin, attempts } = input
   const features = extractFeatures(step, request)
   const scoring = await deps.scoreStep(step, request, features, policy)
   deps.scored(features, scoring, policy)
   const facts = factsOf(step, request, attempts, origin.receivedAtMs, features, scoring)
-  // Last, since a scorer may have taken its time.
-  const snapshot = readSnapshot()
-  const outcome = decide(facts, snapshot, policy.policy)
   const attempt = attempts.length + 1
+  const { stepId, taskId, tenantId } = step
+  const tools = request.tools?.map((tool) => tool.function.name) ?? []
+  const inLedger = { tenantId, taskId, origin: formatOrigin(origin), attempt, tools }
+  const decided = await decideWithinBudget(deps, inLedger, facts, step, policy.policy)
+  const { outcome, snapshot, reservedAtMs } = decided
   deps.decided(outcome, step, attempt)
 
   const decision = decisionDraft(deps.codec, {
-    stepId: step.stepId,
-    taskId: step.taskId,
+    stepId,
+    taskId,
     origin,
     contentHash: input.contentHash,
     attempt,
@@ -63,6 +64,11 @@ export async function decideStep(
     facts,
     snapshot,
     outcome,
+    reservedAtMs,
+    taskCapMicroUsd: decided.taskCapMicroUsd,
+    reservationRounds: decided.rounds,
+    budgetWaitMs: decided.waitedMs,
+    troubledTools: [...features.trace.troubledTools],
   })
 
   if (outcome.action === 'route' && outcome.tier !== null && outcome.model !== null) {
@@ -85,6 +91,7 @@ export async function decideStep(
         decidedAtMs: snapshot.nowMs,
         gainPpm: facts.gainPpm,
         thresholdOn: outcome.thresholdOn,
+        reservedAtMs,
       },
       attempts,
     })

@@ -13,7 +13,6 @@ import { decideStep, type DecideDeps, type StepToDecide } from './decide-step.ts
 export interface HandleDeps extends AdmitDeps, DecideDeps {
   codec: Codec
   policyInForce: () => PolicyInForce | undefined
-  nowMs: () => number
 }
 
 /**
@@ -31,15 +30,7 @@ export function createHandle(deps: HandleDeps): Handle {
     const rerouted = topic === 'agent.steps.reroute' || topic === 'agent.steps.reroute.batch'
     const input = rerouted ? await readReroute(deps, record, policy) : await admitted(deps, record, policy)
     if ('records' in input) return input
-    // Budgets, failures and provider states join the snapshot with the ledger.
-    const readSnapshot = () => ({
-      nowMs: deps.nowMs(),
-      budgetLeftMicroUsd: null,
-      failuresPpm: null,
-      unavailableModels: [],
-      ledgerLagMs: null,
-    })
-    return decideStep(deps, { attempts: [], ...input }, policy, readSnapshot)
+    return decideStep(deps, { attempts: [], ...input }, policy)
   }
 }
 

@@ -1,3 +1,4 @@
+import { createBudgets } from '#lib/ledger/budgets'
 import { createClaims } from '#lib/ledger/claims'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { runService } from '#lib/service/run-service'
@@ -22,6 +23,7 @@ await runService(
       codec,
       namespace,
       claims: createClaims({ redis, namespace }),
+      budgets: createBudgets({ redis, namespace }),
       policyInForce: policies.inForce,
       decided: (outcome, step, attempt) => {
         metrics.decided(outcome)

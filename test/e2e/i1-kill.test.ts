@@ -14,7 +14,7 @@ let failed = false
 beforeAll(async () => {
   pipeline = await startPipeline({
     stack: inject('stack'),
-    replicas: { classifier: 3, 'oss-pool': 3, frontier: 3 },
+    replicas: { ledger: 2, classifier: 3, 'oss-pool': 3, frontier: 3 },
   })
 })
 beforeEach(() => onTestFailed(() => void (failed = true)))

@@ -130,6 +130,11 @@ test("lost offsets of a worker are rebuilt by the step's record and attempt, als
       taskId: step.taskId,
       tenantId: step.tenantId,
       attempt: attemptOf(decision.attempt),
+      ends: true,
+      boundMicroUsd: 0,
+      reservedAtMs: 0,
+      kind: 'classification',
+      tools: [],
       answerHash: null,
       origin,
     })
@@ -231,6 +236,7 @@ function routedStep(stepId: string, attempt: number, offset: number): RoutedStep
       maxOutputTokens: 1,
       boundMicroUsd: 0,
       decidedAtMs: 0,
+      reservedAtMs: 0,
     },
     attempts: [],
   }

@@ -60,6 +60,33 @@ const shifts: Record<string, Partial<StepFacts>> = {
     toolAmbiguityPpm: 1_000_000,
   },
 }
+const standings: Record<string, Partial<LedgerSnapshot>> = {
+  'the task fails': { failuresPpm: { task: 800_000 } },
+  'a tool fails': { failuresPpm: { 'tool:search': 900_000, 'tool:book': 100_000 } },
+  'the kind fails': { failuresPpm: { 'kind:classification': 700_000 } },
+  'one open model fails': { failuresPpm: { 'model:oss-a': 900_000 } },
+  'all open models fail': { failuresPpm: { 'model:oss-a': 900_000, 'model:oss-b': 500_000 } },
+  'the money lasts': { budgetLeftMicroUsd: 900_000, taskLeftMicroUsd: 900_000, taskSteps: 3 },
+  'the money runs short': { budgetLeftMicroUsd: 2_000, taskLeftMicroUsd: 2_000, taskSteps: 3 },
+  'the last step, and little money': { budgetLeftMicroUsd: 900, taskLeftMicroUsd: 900, taskSteps: 25 },
+  'no money': { budgetLeftMicroUsd: 0, taskLeftMicroUsd: 0, taskSteps: 3 },
+  'failures, and the money runs short': {
+    failuresPpm: { task: 500_000, 'tool:search': 500_000 },
+    budgetLeftMicroUsd: 2_000,
+    taskLeftMicroUsd: 2_000,
+    taskSteps: 3,
+  },
+}
+const weighted = makePolicy({
+  budget: { expectedSteps: 10, expectedFrontierSharePpm: 500_000 },
+  threshold: {
+    taskFailuresPpm: 400_000,
+    toolFailuresPpm: 0,
+    kindFailuresPpm: 200_000,
+    modelFailuresPpm: 100_000,
+    budgetScarcityPpm: 500_000,
+  },
+})
 const cases: Case[] = [
   ...gains.map((gainPpm) => named(`gain ${gainPpm}`, byGain, { gainPpm, scoredBy: 'trained' })),
   ...Object.entries(shifts).flatMap(([name, facts]) => [
@@ -88,6 +115,14 @@ const cases: Case[] = [
   named('gain, yet no money', byGain, { gainPpm: 900_000, taskBudgetMicroUsd: 1 }),
   named('gain, yet no frontier', byGain, { gainPpm: 900_000, tenantId: 'clinic' }),
   named('gain at the deadline', byGain, { gainPpm: 900_000, deadlineAtMs: 1 }),
+  ...Object.entries(standings).flatMap(([name, snapshot]) => [
+    ...[-900_000, 60_000, 180_000, 240_000, 900_000].map((gainPpm) =>
+      named(`gain ${gainPpm}, ${name}`, byGain, { gainPpm }, snapshot),
+    ),
+    ...[100_000, 480_000, 620_000, 900_000].map((pSuccessPpm) =>
+      named(`chance ${pSuccessPpm}, ${name}`, weighted, { pSuccessPpm }, snapshot),
+    ),
+  ]),
   ...soundPolicies(6).flatMap((policy, i) => {
     const inputs = fc.sample(fc.tuple(anyFacts, anySnapshot), { seed: 10 * engineVersion + i, numRuns: 16 })
     return inputs.map(([facts, snapshot], j) => ({ name: `generated ${i + 1}.${j + 1}`, policy, facts, snapshot }))

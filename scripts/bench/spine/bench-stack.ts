@@ -6,6 +6,7 @@ import { createCodec, type Codec } from '#lib/events/codec'
 import { registerSchemas } from '#lib/events/register-schemas'
 import { createRegistry } from '#lib/events/registry'
 import { inNamespace } from '#lib/events/topics'
+import { createLedgerState, openLedger } from '#lib/ledger/ledger-state'
 import { activatePolicy } from '#lib/policy/activate'
 import { parsePolicy } from '#lib/policy/load'
 import { applyTopics } from '#lib/stream/apply-topics'
@@ -62,6 +63,7 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
   await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, { namespace, actor: 'bench', reason: 'a benchmark' })
 
   const redis = new Redis(infrastructure.redisUrl)
+  await openLedger(createLedgerState({ redis, namespace }), [...loaded.policy.index.tenants.keys()])
   const admin = kafka('bench-admin').admin()
   const producer = kafka('bench-producer').producer(producerConfig())
   await Promise.all([admin.connect(), producer.connect()])

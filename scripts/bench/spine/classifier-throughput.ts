@@ -3,7 +3,9 @@ import { validateStep } from '#lib/events/validate-step'
 import { parseStep } from '#lib/events/parse-step'
 import { sha256 } from '#lib/audit/records'
 import { createChain } from '#lib/audit/chain'
+import { createBudgets } from '#lib/ledger/budgets'
 import { createClaims } from '#lib/ledger/claims'
+import { createLedgerState, openLedger } from '#lib/ledger/ledger-state'
 import { createHttpFetch } from '#lib/models/http-fetch'
 import { parsePolicy } from '#lib/policy/load'
 import { decide } from '#lib/routing/decide'
@@ -14,6 +16,7 @@ import type { Figure } from '../figures.ts'
 import { runBareLoop } from './bare-loop.ts'
 import { measureRate, type BenchStack } from './bench-stack.ts'
 import { benchPolicy, makeStep } from './load.ts'
+import { noLedger } from '#lib/routing/no-ledger'
 
 const records = 40_000
 const stepBytes = 1_024
@@ -65,18 +68,19 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
   const requests = steps.map((step) => validateStep(step, compiled).request)
   const nowMs = Date.now()
   const facts = steps.map((step, i) => extractFacts(step, requests[i]!, [], nowMs))
-  const snapshot = { nowMs, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
+  const snapshot = noLedger(nowMs)
   const origin = { topic: 'agent.steps', partition: 0, offset: 0, receivedAtMs: nowMs }
   const hashes = values.map((value) => sha256(value))
+  await openLedger(createLedgerState({ redis, namespace: inNamespace(namespace, 'parts') }), ['bench'])
+  const budgets = createBudgets({ redis, namespace: inNamespace(namespace, 'parts') })
   const claims = createClaims({ redis, namespace: inNamespace(namespace, 'parts') })
   const chain = createChain({ topic: 'agent.audit', encode: (link) => codec.encode('audit-record', link) })
   const scoreStep = createScoreStep({ fetch: createHttpFetch(), env: {} })
   const handle = async (i: number) =>
     decideStep(
-      { codec, namespace, scoreStep, decided: () => {}, scored: () => {} },
+      { codec, namespace, scoreStep, budgets, nowMs: Date.now, decided: () => {}, scored: () => {} },
       { step: steps[i]!, request: requests[i]!, origin, contentHash: hashes[i]!, attempts: [] },
       policy,
-      () => snapshot,
     )
   const drafts = await Promise.all(steps.map(async (_step, i) => (await handle(i)).audit!))
   const decisionMicros = await each(steps.length, (i) => void decide(facts[i]!, snapshot, compiled))

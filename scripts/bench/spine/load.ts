@@ -48,6 +48,7 @@ export function makeRoutedStep(step: AgentStep, policyHash: string, nowMs: numbe
       maxOutputTokens: 8,
       boundMicroUsd: 1,
       decidedAtMs: nowMs,
+      reservedAtMs: 0,
     },
     attempts: [],
   }

@@ -8,6 +8,7 @@ import { extractFacts } from '#lib/routing/facts'
 import { readToolAmbiguity } from '#lib/routing/tool-ambiguity'
 import { percentile, type Figure } from '../figures.ts'
 import type { Offer } from './offers.ts'
+import { noLedger } from '#lib/routing/no-ledger'
 
 const rounds = 12
 
@@ -50,7 +51,7 @@ interface Prepared {
 function wholeDecision() {
   const path = new URL('../../../samples/policy.yaml', import.meta.url)
   const { policy } = parsePolicy(readFileSync(path, 'utf8'), 'samples/policy.yaml', readScorerFile().hash)
-  const snapshot = { nowMs: 0, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
+  const snapshot = noLedger(0)
   return {
     prepare: (request: Offer): Prepared => ({
       step: completeStep({ stepId: 's', taskId: 't', tenantId: 'acme-claims', kind: 'tool_call', request }),

@@ -32,7 +32,7 @@ test('decide prints a decision a line, of our lines and of the OpenAI Batch API,
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(decisions).toMatchObject([
-    { line: 1, stepId: 's-1', action: 'route', tier: 'oss', reasons: ['confident'], engineVersion: 2 },
+    { line: 1, stepId: 's-1', action: 'route', tier: 'oss', reasons: ['confident'], engineVersion: 3 },
     { line: 2, stepId: 'b-1', tenantId: 'clinic', tier: 'oss' },
   ])
   expect(decisions[0]).not.toHaveProperty('facts')

@@ -149,7 +149,13 @@ export const anyFacts: fc.Arbitrary<StepFacts> = fc.record({
 export const anySnapshot: fc.Arbitrary<LedgerSnapshot> = fc.record({
   nowMs: fc.constant(nowMs),
   budgetLeftMicroUsd: mostly<number | null>(null, fc.nat(1_000_000), 2),
-  failuresPpm: fc.constant(null),
+  failuresPpm: mostly<Record<string, number> | null>(
+    null,
+    fc.dictionary(fc.constantFrom('task', 'tool:search', 'kind:reasoning', ...models.map((id) => `model:${id}`)), ppm),
+    2,
+  ),
   unavailableModels: fc.subarray([...models]),
   ledgerLagMs: fc.constant(null),
+  taskLeftMicroUsd: mostly<number | null>(null, fc.nat(1_000_000), 2),
+  taskSteps: mostly<number | null>(null, fc.nat(40), 2),
 })

@@ -6,6 +6,7 @@ import type { DecisionOutcome, LedgerSnapshot, StepFacts, StepKind } from '#lib/
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { whyForbidden } from '#lib/routing/constraints'
+import { noLedger } from '#lib/routing/no-ledger'
 import { decide, engines } from '#lib/routing/decide'
 import { reasons } from '#lib/routing/reasons'
 import { anyFacts, anyPolicy, anySnapshot } from './arbitraries.ts'
@@ -87,9 +88,8 @@ describe('I2: a restricted step never reaches a model that its constraints forbi
         expect(model).not.toBe(outcome.model)
         const calm = { ...facts, priorAttempts: [], pSuccessPpm: 1_000_000, taskBudgetMicroUsd: null }
         const unruled = compilePolicy({ ...policy, rules: [] })
-        const free = { nowMs: 0, budgetLeftMicroUsd: null, failuresPpm: null, unavailableModels: [], ledgerLagMs: null }
         if (['air_gapped', 'frontier_not_allowed', 'residency', 'compliance'].includes(reason))
-          expect(decide({ ...calm, deadlineAtMs: 1 }, free, unruled).model).not.toBe(model)
+          expect(decide({ ...calm, deadlineAtMs: 1 }, noLedger(0), unruled).model).not.toBe(model)
       }
     })
   })
@@ -152,9 +152,9 @@ describe('outcomes', () => {
       if (outcome.action !== 'route') return
       const tenant = policy.index.tenants.get(facts.tenantId)!
       const spent = facts.priorAttempts.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0)
-      const left = [facts.taskBudgetMicroUsd, tenant.taskBudgetMicroUsd].map((cap) =>
-        cap === null ? Infinity : Math.max(0, cap - spent),
-      )
+      // A ledger knows these caps too, and an operator's in their place.
+      const named = snapshot.taskSteps === null ? [facts.taskBudgetMicroUsd, tenant.taskBudgetMicroUsd] : []
+      const left = named.map((cap) => (cap === null ? Infinity : Math.max(0, cap - spent)))
       expect(outcome.boundMicroUsd).toBeLessThanOrEqual(Math.min(...left, snapshot.budgetLeftMicroUsd ?? Infinity))
     })
   })
@@ -173,14 +173,16 @@ describe('outcomes', () => {
     })
   })
 
-  test('the terms are what the threshold is made of: a base, and shifts that can only speak for the frontier', () => {
+  test('the terms are what the threshold is made of: a base, shifts towards the frontier, and scarcity away from it', () => {
     always(({ terms, thresholdPpm, thresholdOn }) => {
       if (terms.length === 0) return
       expect(terms[0]!.name).toBe('base')
       const sign = thresholdOn === 'gain' ? -1 : 1
-      for (const { ppm } of terms.slice(1)) expect(sign * ppm).toBeGreaterThan(0)
+      for (const { name, ppm } of terms.slice(1))
+        expect(sign * ppm * (name === 'budget_scarcity' ? -1 : 1)).toBeGreaterThan(0)
       const sum = terms.reduce((total, { ppm }) => total + ppm, 0)
-      expect(thresholdPpm).toBe(thresholdOn === 'gain' ? Math.max(-1_000_000, sum) : Math.min(1_000_000, sum))
+      const least = thresholdOn === 'gain' ? -1_000_000 : 0
+      expect(thresholdPpm).toBe(Math.max(least, Math.min(1_000_000, sum)))
     })
   })
 
@@ -213,6 +215,34 @@ describe('outcomes', () => {
         const older = compilePolicy({ ...policy, threshold })
         const outcomes = [1, 2].map((version) => engines.get(version)!(facts, snapshot, older))
         expect(JSON.stringify(outcomes[1])).toBe(JSON.stringify(outcomes[0]))
+      }),
+      runs,
+    )
+  })
+
+  test('where no ledger knows anything, engine 3 decides as engine 2', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, (facts, snapshot, policy) => {
+        const unknown = { ...snapshot, failuresPpm: null, taskLeftMicroUsd: null, taskSteps: null }
+        const outcomes = [2, 3].map((version) => engines.get(version)!(facts, unknown, policy))
+        expect(JSON.stringify(outcomes[1])).toBe(JSON.stringify(outcomes[0]))
+      }),
+      runs,
+    )
+  })
+
+  test('more failures never take a step from the frontier, and less money never sends one there', () => {
+    fc.assert(
+      fc.property(anyFacts, anySnapshot, anyPolicy, fc.nat(1_000_000), (facts, snapshot, policy, more) => {
+        const { tier } = decide(facts, snapshot, policy)
+        const failing = { ...snapshot.failuresPpm }
+        for (const name of ['task', 'tool:search', ...policy.models.map(({ id }) => `model:${id}`)])
+          failing[name] = Math.min(1_000_000, (failing[name] ?? 0) + more)
+        const worse = decide(facts, { ...snapshot, failuresPpm: failing }, policy)
+        if (tier === 'frontier') expect(worse.tier).toBe('frontier')
+        if (snapshot.taskLeftMicroUsd === null) return
+        const poorer = { ...snapshot, taskLeftMicroUsd: Math.max(0, snapshot.taskLeftMicroUsd - more) }
+        if (tier === 'oss') expect(decide(facts, poorer, policy).tier).not.toBe('frontier')
       }),
       runs,
     )

@@ -4,6 +4,7 @@ import { avroTypeOf } from '#lib/events/avro-type'
 import type { LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { parsePolicyContent } from '#lib/policy/load'
 import { engines } from '#lib/routing/decide'
+import { noLedger } from '#lib/routing/no-ledger'
 
 /**
  * Decisions that were made, with all that they were made from. What stands here never changes: another outcome for one
@@ -28,6 +29,7 @@ interface Golden {
 const schemaVersions = new Map([
   [1, 1],
   [2, 2],
+  [3, 3],
 ])
 
 type AvroType = ReturnType<typeof avroTypeOf>
@@ -51,7 +53,9 @@ describe.each([...engines])('I4: golden decisions of engine version %i come out 
   test.each(lines.map((line) => JSON.parse(line) as Golden))(
     '$name',
     ({ policyHash, facts, snapshot, outcome, outcomeAvro }) => {
-      const written = type.toBuffer(decide(facts, snapshot, policyOf(policyHash)))
+      // What a record did not have yet is read as its default.
+      const asRead = { ...noLedger(0), ...snapshot }
+      const written = type.toBuffer(decide(facts, asRead, policyOf(policyHash)))
       expect(JSON.stringify(type.fromBuffer(written))).toBe(outcome)
       expect(written.toString('base64')).toBe(outcomeAvro)
     },

@@ -47,6 +47,8 @@ export function makeSnapshot(change: Partial<LedgerSnapshot> = {}): LedgerSnapsh
     failuresPpm: null,
     unavailableModels: [],
     ledgerLagMs: null,
+    taskLeftMicroUsd: null,
+    taskSteps: null,
     ...change,
   }
 }

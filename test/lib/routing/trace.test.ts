@@ -43,6 +43,7 @@ const clean = {
   turnsSinceTrouble: null,
   lastTroubleRecovered: null,
   unrecoveredTroubles: 0,
+  troubledTools: [],
   troublePpm: 0,
 }
 

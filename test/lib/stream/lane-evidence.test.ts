@@ -26,6 +26,7 @@ const routedAt = (offset: number, attempt = 1): RoutedStep => ({
     maxOutputTokens: 1,
     boundMicroUsd: 0,
     decidedAtMs: 0,
+    reservedAtMs: 0,
   },
   attempts: [],
 })
@@ -53,7 +54,7 @@ const attemptOf = (routed: RoutedStep): AuditDraft =>
       answer: null,
       answerTruncated: false,
     },
-    null,
+    { answer: null, tools: [], ends: true },
   )
 
 const outcomeOf = ({ step, origin }: RoutedStep): AuditDraft =>

@@ -46,6 +46,7 @@ const routed: RoutedStep = {
     maxOutputTokens: 8,
     boundMicroUsd: 0,
     decidedAtMs: nowMs,
+    reservedAtMs: 0,
   },
   attempts: [],
 }

@@ -4,7 +4,7 @@ import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
 import { decide } from '#lib/routing/decide'
 import { createScoreStep } from '#lib/scoring/score-step'
 import { createHandle, type HandleDeps } from '../../../services/classifier/handle-record.ts'
-import { codec, makeStep, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
+import { codec, makeStep, memoryBudgets, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
 
 const scoring = {
   scoreStep: createScoreStep({ fetch: () => Promise.reject(new Error('no scorer is asked here')), env: {} }),
@@ -19,6 +19,7 @@ function classifier() {
     codec,
     namespace: '',
     claims: memoryClaims(),
+    budgets: memoryBudgets(),
     policyInForce: () => policy,
     decided: (outcome) => void decided.push(outcome),
     ...scoring,
@@ -93,7 +94,15 @@ describe('a new step', () => {
   })
 
   test('waits where no policy is in force', async () => {
-    const deps = { codec, namespace: '', claims: memoryClaims(), decided: () => {}, ...scoring, nowMs: () => nowMs }
+    const deps = {
+      codec,
+      namespace: '',
+      claims: memoryClaims(),
+      budgets: memoryBudgets(),
+      decided: () => {},
+      ...scoring,
+      nowMs: () => nowMs,
+    }
     const handle = createHandle({ ...deps, policyInForce: () => undefined })
     await expect(handle(stepRecord(makeStep()), signal)).rejects.toMatchObject({
       code: 'SHUNT_POLICY_MISSING',
@@ -143,6 +152,7 @@ describe('a step that comes back', () => {
       maxOutputTokens: 2,
       boundMicroUsd: 0,
       decidedAtMs: nowMs - 200,
+      reservedAtMs: 0,
     }
     const origin = { topic: 'agent.steps', partition: 2, offset: 41, receivedAtMs: nowMs - 300 }
     const value = codec.encode('routed-step', { step: makeStep(), origin, decision, attempts })

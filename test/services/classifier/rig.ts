@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { AgentStep, AuditType, DecisionRecord, RoutedStep, StepResult } from '#lib/events/types.generated'
+import type { Account, Budgets } from '#lib/ledger/budgets'
 import { readClaim, type Claim, type Claims } from '#lib/ledger/claims'
 import { parsePolicy } from '#lib/policy/load'
 import { readScorerFile } from '#lib/policy/scorer-file'
@@ -52,6 +53,33 @@ export function memoryClaims(): Claims {
       return Promise.resolve(readClaim(claim, before))
     },
     holder: (step) => Promise.resolve(standing.get(keyOf(step))?.split('#')[0] ?? null),
+  }
+}
+
+/** The budgets of one Redis, in memory: the rules of caps alone, and nothing that a log would settle. */
+export function memoryBudgets(failuresPpm: Record<string, number> = {}): Budgets & { held: Map<string, number> } {
+  const held = new Map<string, number>()
+  const account = (capMicroUsd: number | null, own: string): Account => {
+    let reservedMicroUsd = 0
+    for (const [name, amount] of held) if (name !== own) reservedMicroUsd += amount
+    return { capMicroUsd, settledMicroUsd: 0, reservedMicroUsd }
+  }
+  return {
+    held,
+    read({ origin, attempt }, { taskMicroUsd, dayMicroUsd }) {
+      const own = `${origin} ${attempt}`
+      const [task, day] = [account(taskMicroUsd, own), account(dayMicroUsd, own)]
+      return Promise.resolve({ task, day, taskSteps: 0, heldMicroUsd: held.get(own) ?? 0, failuresPpm })
+    },
+    reserve({ origin, attempt }, boundMicroUsd, { taskMicroUsd, dayMicroUsd }, heldSinceMs) {
+      const own = `${origin} ${attempt}`
+      const [task, day] = [account(taskMicroUsd, own), account(dayMicroUsd, own)]
+      for (const { capMicroUsd, reservedMicroUsd } of [task, day])
+        if (capMicroUsd !== null && reservedMicroUsd + boundMicroUsd > capMicroUsd)
+          return Promise.resolve({ state: 'refused', task, day })
+      held.set(own, boundMicroUsd)
+      return Promise.resolve({ state: 'held', heldSinceMs })
+    },
   }
 }
 

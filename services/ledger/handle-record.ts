@@ -1,0 +1,65 @@
+import { isRetryable, ShuntError } from '#lib/errors'
+import { operatorDraft } from '#lib/audit/records'
+import type { Codec } from '#lib/events/codec'
+import { outOfNamespace, type Topic } from '#lib/events/topics'
+import type { BudgetOrder } from '#lib/ledger/budget-order'
+import { readBudgetOrder } from '#lib/ledger/budget-order'
+import type { Fold } from '#lib/ledger/fold'
+import { foldAuditRecord, foldFeedback, type FoldedRecord } from '#lib/ledger/fold-record'
+import { ledgerLost } from '#lib/ledger/ledger-lost'
+import type { LedgerState } from '#lib/ledger/ledger-state'
+import { placeOf } from '#lib/ledger/rebuild'
+import type { Handle, InboundRecord } from '#lib/stream/types'
+
+export interface LedgerHandleDeps {
+  codec: Codec
+  namespace: string
+  fold: Fold
+  state: Pick<LedgerState, 'isKnown' | 'note'>
+  setCap: (order: BudgetOrder) => Promise<void>
+  /** Told of what an attempt settled above its bound: it must be seen, and never happens by design. */
+  overSettled: (record: FoldedRecord) => void
+  /** Told of a record that the ledger cannot read. */
+  unreadable: (record: InboundRecord, error: unknown) => void
+}
+
+/**
+ * A record of agent.audit or agent.feedback into Redis; an order of agent.control into the audit, and a cap among them into
+ * Redis too. What the audit holds was written by services: a record that cannot be read is told of and passed over, since
+ * a ledger that stops there would stop all.
+ */
+export function createLedgerHandle(deps: LedgerHandleDeps): Handle {
+  return async (record) => {
+    const topic = outOfNamespace(deps.namespace, record.topic)
+    if (topic === 'agent.control') return recordOrder(deps, record)
+    try {
+      const folded = topic === undefined ? null : await foldRecord(deps, topic, record)
+      if (folded) await settle(deps, folded)
+    } catch (error) {
+      if (isRetryable(error) || !(error instanceof ShuntError)) throw error
+      deps.unreadable(record, error)
+    }
+    if (topic !== undefined) await deps.state.note(placeOf(topic, record), record.offset)
+    return { records: [] }
+  }
+}
+
+async function foldRecord(deps: LedgerHandleDeps, topic: Topic, record: InboundRecord): Promise<FoldedRecord | null> {
+  const at = { place: placeOf(topic, record), offset: record.offset }
+  if (topic === 'agent.feedback')
+    return foldFeedback(deps.fold, await deps.codec.decode('step-feedback', record.value), at, record.timestampMs)
+  return foldAuditRecord(deps.fold, deps.codec, await deps.codec.decode('audit-record', record.value), at)
+}
+
+/** A tenant that never had a ledger was refused each time: there is nothing to lose. */
+async function settle(deps: LedgerHandleDeps, folded: FoldedRecord): Promise<void> {
+  if (folded.state === 'lost' && (await deps.state.isKnown(folded.tenantId))) throw ledgerLost(folded.tenantId)
+  if (folded.overMicroUsd > 0) deps.overSettled(folded)
+}
+
+async function recordOrder(deps: LedgerHandleDeps, record: InboundRecord) {
+  const order = await deps.codec.decode('control-order', record.value)
+  const cap = readBudgetOrder(order)
+  if (cap) await deps.setCap(cap)
+  return { records: [], audit: [operatorDraft(deps.codec, { order, offset: record.offset })] }
+}

@@ -1,0 +1,63 @@
+import { createFold } from '#lib/ledger/fold'
+import { setCap } from '#lib/ledger/caps'
+import { createLedgerState } from '#lib/ledger/ledger-state'
+import { rebuildLedger } from '#lib/ledger/rebuild'
+import { runService } from '#lib/service/run-service'
+import { createStage } from '#lib/stream/stage'
+import { stageSources } from '#lib/stream/stage-groups'
+import { createLedgerMetrics } from '#lib/telemetry/ledger-metrics'
+import { createLedgerHandle } from './handle-record.ts'
+import { keepLedger } from './keep-ledger.ts'
+import { createLedgerReject } from './reject-record.ts'
+
+await runService(
+  'ledger',
+  async ({ config, log, kafka, redis, codec, policies, registry, stage, checks, closing, stop }) => {
+    const { namespace, replica } = config
+    const state = createLedgerState({ redis, namespace })
+    const metrics = createLedgerMetrics(registry)
+    const keeper = closing.use(
+      keepLedger({
+        state,
+        log,
+        tenantIds: () => (policies.inForce() ? policies.tenantIds() : undefined),
+        rebuild: () =>
+          rebuildLedger(
+            { redis, kafka, codec, state, log, nowMs: Date.now },
+            {
+              namespace,
+              tenantIds: policies.tenantIds(),
+              dedupeWindowMs: policies.inForce()!.policy.limits.dedupeWindowMs,
+              onProgress: metrics.rebuilding,
+              signal: stop,
+            },
+          ),
+      }),
+    )
+    checks.push(() => (keeper.stands() ? null : 'SHUNT_LEDGER_LOST: the ledger is being rebuilt'))
+    policies.onChange(() => keeper.look())
+    redis.on('ready', () => keeper.look())
+
+    return createStage(stage, {
+      ...stageSources(namespace, 'ledger'),
+      replica,
+      handle: createLedgerHandle({
+        codec,
+        namespace,
+        fold: createFold({ redis, namespace }),
+        state,
+        setCap: (order) => setCap({ redis, namespace }, order),
+        overSettled: (record) => {
+          metrics.overSettled(record)
+          log.error(record, 'an attempt cost more than was reserved for it')
+        },
+        unreadable: ({ topic, partition, offset }, err) =>
+          log.error({ topic, partition, offset, err }, 'a record cannot be folded'),
+      }),
+      reject: createLedgerReject({ namespace, nowMs: Date.now }),
+      // Of one partition one by one, in the order of the log: each record counts once by its offset.
+      orderKey: () => 'fold',
+      drainMs: config.shutdownGraceMs,
+    })
+  },
+)
