@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
+import { Redis } from 'ioredis'
 import { pino, type Logger } from 'pino'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { readRuntimeConfig, type RuntimeConfig } from '#lib/config'
@@ -48,6 +49,14 @@ export async function connect(context: CliContext): Promise<Connection & { codec
   const connection = connectionOf(context)
   const { registryUrl, namespace } = connection.config
   return { ...connection, codec: await createCodec({ registryUrl, namespace, log: connection.log }) }
+}
+
+/** Closed at the end of the block that uses it. Commands fail where Redis does not answer, and do not wait for it. */
+export function connectRedis(url: string): { client: Redis } & Disposable {
+  const client = new Redis(url, { maxRetriesPerRequest: 1, connectTimeout: 3_000 })
+  // Told by the command that fails.
+  client.on('error', () => {})
+  return { client, [Symbol.dispose]: () => client.disconnect() }
 }
 
 function withoutEmpty(env: CliContext['env']): CliContext['env'] {

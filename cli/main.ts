@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addBudgetCommand } from './commands/budget.ts'
 import { addCalibrateCommand } from './commands/calibrate.ts'
 import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
 import { addLanesCommand } from './commands/lanes.ts'
+import { addLedgerCommand } from './commands/ledger.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addResultsCommand } from './commands/results.ts'
@@ -54,6 +56,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addPolicyCommand(program, run)
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)
+  addBudgetCommand(program, run)
+  addLedgerCommand(program, run)
   addLanesCommand(program, run)
   return program
 }

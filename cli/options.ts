@@ -20,6 +20,12 @@ export function duration(text: string): number {
   return Number(match[1]) * unitMs[(match[2] || 's') as keyof typeof unitMs]
 }
 
+/** `2.50`, in micro-USD. */
+export function usd(text: string): number {
+  if (!/^\d{1,9}(\.\d{1,6})?$/.test(text)) throw new InvalidArgumentError('an amount in USD, such as 2.50')
+  return Math.round(Number(text) * 1e6)
+}
+
 export function oneOf<const T extends string>(...choices: T[]): (text: string) => T {
   return (text) => {
     const found = choices.find((choice) => choice === text)

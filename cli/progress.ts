@@ -5,6 +5,8 @@ import type { CliContext } from './context.ts'
 export interface Progress {
   total(count: number): void
   step(): void
+  /** So many are done. */
+  at(count: number): void
   /** A line that stays, above the bar. */
   say(line: string): void
   end(): void
@@ -34,6 +36,7 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   return {
     total: (count) => drawn.setTotal((total = count)),
     step: () => drawn.update((value += 1)),
+    at: (count) => drawn.update((value = count)),
     say(line) {
       stderr.write(`\r\u001b[K${line}\n`)
       drawn.render()
@@ -47,14 +50,16 @@ function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progr
   let value = 0
   let saidAtMs = performance.now()
   const tell = (): void => void stderr.write(`${what}: ${value} of ${total}\n`)
+  function reach(count: number): void {
+    value = count
+    if (performance.now() - saidAtMs < plainEveryMs) return
+    saidAtMs = performance.now()
+    tell()
+  }
   return {
     total: (count) => void (total = count),
-    step() {
-      value += 1
-      if (performance.now() - saidAtMs < plainEveryMs) return
-      saidAtMs = performance.now()
-      tell()
-    },
+    step: () => reach(value + 1),
+    at: reach,
     say: (line) => void stderr.write(`${line}\n`),
     end: tell,
   }
