@@ -8,11 +8,12 @@ export async function runCommand(
   commands: readonly AddCommand[],
   args: readonly string[],
   stdin = '',
+  env: CliContext['env'] = {},
 ): Promise<{ code: number; out: string; err: string }> {
   const stdout = new PassThrough()
   const stderr = new PassThrough()
   const context = {
-    env: {},
+    env,
     stdin: Readable.from([Buffer.from(stdin)]) as unknown as CliContext['stdin'],
     stdout,
     stderr,
