@@ -16,6 +16,8 @@ import { noLedger } from '#lib/routing/no-ledger'
 
 export interface DecideWithinBudgetDeps {
   budgets: Budgets
+  /** How far the ledger is behind the log; null where it does not say. */
+  ledgerLagMs: () => number | null
   nowMs: () => number
 }
 
@@ -43,7 +45,7 @@ const defaultWaitMs = 2_000
  * Throws as Budgets does.
  */
 export async function decideWithinBudget(
-  { budgets, nowMs }: DecideWithinBudgetDeps,
+  { budgets, ledgerLagMs, nowMs }: DecideWithinBudgetDeps,
   step: LedgerStep & { tools: readonly string[] },
   facts: StepFacts,
   named: Pick<AgentStep, 'taskBudgetMicroUsd'>,
@@ -62,7 +64,7 @@ export async function decideWithinBudget(
   let exhausted = false
 
   for (;;) {
-    const snapshot = snapshotOf(standing, nowMs(), exhausted)
+    const snapshot = { ...snapshotOf(standing, nowMs(), exhausted), ledgerLagMs: ledgerLagMs() }
     const outcome = decide(facts, snapshot, policy)
     const held = (reservedAtMs: number): HeldDecision => {
       return { outcome, snapshot, reservedAtMs, taskCapMicroUsd: caps.taskMicroUsd, rounds, waitedMs }

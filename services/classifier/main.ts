@@ -1,5 +1,6 @@
 import { createBudgets } from '#lib/ledger/budgets'
 import { createClaims } from '#lib/ledger/claims'
+import { followLedgerLag } from '#lib/ledger/ledger-lag'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -15,15 +16,17 @@ import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
 await runService(
   'classifier',
-  async ({ config, log, redis, codec, policies, registry, stage }) => {
+  async ({ config, log, redis, codec, policies, registry, stage, closing }) => {
     const { namespace, replica } = config
     const metrics = createDecisionMetrics(registry)
     const stepLog = createStepLog(log)
+    const lag = closing.use(followLedgerLag({ redis, namespace, log, nowMs: Date.now }))
     const deps: HandleDeps & ClassifierRejectDeps = {
       codec,
       namespace,
       claims: createClaims({ redis, namespace }),
       budgets: createBudgets({ redis, namespace }),
+      ledgerLagMs: lag.lagMs,
       policyInForce: policies.inForce,
       decided: (outcome, step, attempt) => {
         metrics.decided(outcome)

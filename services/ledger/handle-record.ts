@@ -17,6 +17,8 @@ export interface LedgerHandleDeps {
   fold: Fold
   state: Pick<LedgerState, 'isKnown' | 'note'>
   setCap: (order: BudgetOrder) => Promise<void>
+  /** Told of each record that is folded. */
+  folded: (record: InboundRecord) => void
   /** Told of what an attempt settled above its bound: it must be seen, and never happens by design. */
   overSettled: (record: FoldedRecord) => void
   /** Told of a record that the ledger cannot read. */
@@ -40,6 +42,7 @@ export function createLedgerHandle(deps: LedgerHandleDeps): Handle {
       deps.unreadable(record, error)
     }
     if (topic !== undefined) await deps.state.note(placeOf(topic, record), record.offset)
+    deps.folded(record)
     return { records: [] }
   }
 }

@@ -6,14 +6,18 @@ export interface KeepLedgerDeps {
   state: Pick<LedgerState, 'ensure'>
   /** Tenants that must have a ledger; undefined while no policy is in force. */
   tenantIds: () => readonly string[] | undefined
+  /** Whether Redis holds less than was committed. */
+  isBehind: () => Promise<boolean>
   /** Null where another is at it. */
   rebuild: () => Promise<number | null>
   log: Pick<Logger, 'info' | 'warn'>
 }
 
 export interface LedgerKeeper extends AsyncDisposable {
-  /** Look now, and not at the next turn: a policy came in force, or Redis came back. */
+  /** Look now, and not at the next turn: a policy came in force. */
   look(): void
+  /** Redis came back: it may hold less than before. */
+  doubt(): void
   /** Whether the ledger stood when it was looked at last. */
   stands(): boolean
 }
@@ -28,6 +32,7 @@ const pauseAfterFailureMs = 2_000
 export function keepLedger(deps: KeepLedgerDeps): LedgerKeeper {
   const stop = new AbortController()
   let standing = false
+  let doubted = true
   let wake: () => void = () => {}
 
   async function lookOnce(): Promise<void> {
@@ -35,9 +40,17 @@ export function keepLedger(deps: KeepLedgerDeps): LedgerKeeper {
     if (tenantIds === undefined) return
     const was = standing
     standing = await deps.state.ensure(tenantIds)
-    if (standing) return
+    if (standing && doubted && (await deps.isBehind())) {
+      deps.log.warn('Redis holds less than was folded: it has rolled back')
+      standing = false
+    }
+    if (standing) {
+      doubted = false
+      return
+    }
     if (was) deps.log.warn('Redis has lost the ledger: it is folded anew from the log')
     standing = (await deps.rebuild()) !== null
+    if (standing) doubted = false
   }
 
   async function run(): Promise<void> {
@@ -60,6 +73,10 @@ export function keepLedger(deps: KeepLedgerDeps): LedgerKeeper {
   const running = run()
   return {
     look: () => wake(),
+    doubt() {
+      doubted = true
+      wake()
+    },
     stands: () => standing,
     async [Symbol.asyncDispose]() {
       stop.abort()

@@ -1,5 +1,7 @@
-import { createFold } from '#lib/ledger/fold'
+import { isBehind } from '#lib/ledger/behind'
 import { setCap } from '#lib/ledger/caps'
+import { createFold } from '#lib/ledger/fold'
+import { tellLedgerLag } from '#lib/ledger/ledger-lag'
 import { createLedgerState } from '#lib/ledger/ledger-state'
 import { rebuildLedger } from '#lib/ledger/rebuild'
 import { runService } from '#lib/service/run-service'
@@ -21,6 +23,7 @@ await runService(
         state,
         log,
         tenantIds: () => (policies.inForce() ? policies.tenantIds() : undefined),
+        isBehind: () => isBehind({ kafka, state, log }, namespace),
         rebuild: () =>
           rebuildLedger(
             { redis, kafka, codec, state, log, nowMs: Date.now },
@@ -36,9 +39,10 @@ await runService(
     )
     checks.push(() => (keeper.stands() ? null : 'SHUNT_LEDGER_LOST: the ledger is being rebuilt'))
     policies.onChange(() => keeper.look())
-    redis.on('ready', () => keeper.look())
+    redis.on('ready', () => keeper.doubt())
 
-    return createStage(stage, {
+    let foldedAtMs = 0
+    const ledger = createStage(stage, {
       ...stageSources(namespace, 'ledger'),
       replica,
       handle: createLedgerHandle({
@@ -47,6 +51,7 @@ await runService(
         fold: createFold({ redis, namespace }),
         state,
         setCap: (order) => setCap({ redis, namespace }, order),
+        folded: ({ timestampMs }) => void (foldedAtMs = Math.max(foldedAtMs, timestampMs)),
         overSettled: (record) => {
           metrics.overSettled(record)
           log.error(record, 'an attempt cost more than was reserved for it')
@@ -54,10 +59,13 @@ await runService(
         unreadable: ({ topic, partition, offset }, err) =>
           log.error({ topic, partition, offset, err }, 'a record cannot be folded'),
       }),
-      reject: createLedgerReject({ namespace, nowMs: Date.now }),
+      reject: createLedgerReject({ namespace, state, nowMs: Date.now }),
       // Of one partition one by one, in the order of the log: each record counts once by its offset.
       orderKey: () => 'fold',
       drainMs: config.shutdownGraceMs,
     })
+    const lagMs = () => (ledger.status().lag === 0 || foldedAtMs === 0 ? 0 : Math.max(0, Date.now() - foldedAtMs))
+    closing.use(tellLedgerLag({ redis, namespace, replica, log, nowMs: Date.now }, lagMs))
+    return ledger
   },
 )

@@ -78,7 +78,16 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
   const scoreStep = createScoreStep({ fetch: createHttpFetch(), env: {} })
   const handle = async (i: number) =>
     decideStep(
-      { codec, namespace, scoreStep, budgets, nowMs: Date.now, decided: () => {}, scored: () => {} },
+      {
+        codec,
+        namespace,
+        scoreStep,
+        budgets,
+        ledgerLagMs: () => null,
+        nowMs: Date.now,
+        decided: () => {},
+        scored: () => {},
+      },
       { step: steps[i]!, request: requests[i]!, origin, contentHash: hashes[i]!, attempts: [] },
       policy,
     )
