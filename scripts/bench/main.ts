@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { benchLedger } from './ledger/main.ts'
 import { benchSpine } from './spine/main.ts'
 import { reached, writeFigures } from './figures.ts'
 import { benchDecide } from './decide.ts'
@@ -6,7 +7,14 @@ import { benchRouter } from './router.ts'
 import { benchTools } from './tool-ambiguity.ts'
 import { benchTrace } from './trace.ts'
 
-const benches = { spine: benchSpine, decide: benchDecide, router: benchRouter, tools: benchTools, trace: benchTrace }
+const benches = {
+  spine: benchSpine,
+  ledger: benchLedger,
+  decide: benchDecide,
+  router: benchRouter,
+  tools: benchTools,
+  trace: benchTrace,
+}
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--seeds N] [--json OUT]`
 
 const { positionals, values } = parseArgs({
