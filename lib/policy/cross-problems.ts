@@ -1,7 +1,8 @@
 import { whyForbidden } from '#lib/routing/constraints'
 import { tightenConstraints } from '#lib/events/tenant'
 import type { Tier } from '#lib/events/types.generated'
-import { compilePolicy } from './compile-policy.ts'
+import { capProblems } from './cap-problems.ts'
+import { compilePolicy, type CompiledPolicy } from './compile-policy.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { DraftPolicy } from './draft-policy.ts'
 import type { PathProblem, PolicyPath } from './problems.ts'
@@ -16,8 +17,13 @@ export function crossProblems(draft: DraftPolicy): PathProblem[] {
     ...danglingReferences(draft),
     ...inconsistentEntries(draft),
     ...deadRuleProblems(draft),
-    ...(draft.whole ? [...unservedProblems(draft.whole), ...scorerProblems(draft.whole)] : []),
+    ...(draft.whole ? wholeProblems(draft.whole) : []),
   ]
+}
+
+function wholeProblems(whole: Policy): PathProblem[] {
+  const policy = compilePolicy(whole)
+  return [...unservedProblems(policy), ...capProblems(policy), ...scorerProblems(policy)]
 }
 
 function duplicateIds({ ids }: DraftPolicy): PathProblem[] {
@@ -90,8 +96,8 @@ function inconsistentEntries({ entries }: DraftPolicy): PathProblem[] {
 }
 
 /** Models that nobody serves, and tenants whose floor leaves no model. */
-function unservedProblems(policy: Policy): PathProblem[] {
-  const { index } = compilePolicy(policy)
+function unservedProblems(policy: CompiledPolicy): PathProblem[] {
+  const { index } = policy
   const problems: PathProblem[] = []
   policy.models.forEach((model, at) => {
     if (index.models.get(model.id)?.places.length === 0)

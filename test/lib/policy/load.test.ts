@@ -211,6 +211,13 @@ describe('what hangs together', () => {
         'p.yaml:10: tenants[0]: its floor leaves no model (open at vllm: compliance, big at openai: frontier_not_allowed); loosen the floor, or add a backend that meets it',
       ],
     ],
+    [
+      'a cap that bears no step of any permitted model',
+      { 10: '  - { id: acme, taskBudgetMicroUsd: 0, dayBudgetMicroUsd: 10 }' },
+      [
+        'p.yaml:10: tenants[0].taskBudgetMicroUsd: bears no step at all: the cheapest permitted model, open, costs 1 or more; raise it, or leave it out',
+      ],
+    ],
   ])('%s', (_name, changes, messages) => expect(problemsOf(policyWith(changes))).toEqual(messages))
 
   test('rules that can never decide', () => {
