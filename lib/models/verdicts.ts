@@ -43,6 +43,10 @@ export const verdicts = {
     meaning:
       'The worker found no place that the step may go to: the policy changed after the decision. Nothing was sent.',
   },
+  cancelled: {
+    transient: false,
+    meaning: 'An operator cancelled the step after a call whose answer was lost. Nothing more was sent.',
+  },
 } as const satisfies Record<string, VerdictInfo>
 
 export type Verdict = keyof typeof verdicts

@@ -6,7 +6,7 @@ import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
 import type { Logger } from '#lib/telemetry/logger'
-import type { StepKind } from '#lib/events/types.generated'
+import type { ControlOrder, StepKind } from '#lib/events/types.generated'
 import type { ReferenceHistogram } from '#lib/routing/observables'
 import type { Scorer } from '#lib/routing/score'
 import type { CompiledPolicy } from './compile-policy.ts'
@@ -61,6 +61,8 @@ export interface PolicyStoreDeps {
    * process that scores nothing: it holds no scorers, and a policy comes in force there without its own.
    */
   readScorer?: (bytes: Buffer, hash: string) => TrainedScorer
+  /** Given the orders of agent.control that are not for this store, so that a process reads the topic once. */
+  onOrder?: (order: ControlOrder) => void
 }
 
 /**
@@ -133,7 +135,7 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
 
   async function readOrder(value: Buffer): Promise<void> {
     const order = await deps.codec.decode('control-order', value)
-    if (order.name !== policyOrderName) return
+    if (order.name !== policyOrderName) return deps.onOrder?.(order)
     const { hash } = JSON.parse(order.value) as { hash?: unknown }
     if (typeof hash !== 'string') return log.error({ orderId: order.orderId }, 'an order names no policy')
     orderedHash = hash

@@ -1,5 +1,6 @@
 import { errorCodeOf, isRetryable, messageOf, ShuntError } from '#lib/errors'
 import type { Logger } from '#lib/telemetry/logger'
+import { HeldError, holdFor, type Hold } from './held-error.ts'
 import type { Handle, Handled, InboundRecord, Reject } from './types.ts'
 
 /** A record that a lane holds, from its arrival until its commit. */
@@ -65,7 +66,7 @@ const lastRetryMs = 30_000
 /**
  * The records of one lane on their way through `handle`: any number at once, started in offset order; those of one order
  * key one at a time. What fails retryably is run again for ever, with a jittered pause that doubles up to 30 s; what
- * fails otherwise goes to `reject`.
+ * fails otherwise goes to `reject`. What is held (held-error.ts) is no failure, and comes again when its wait is over.
  */
 export function createWorkQueue(
   deps: WorkQueueDeps,
@@ -77,7 +78,8 @@ export function createWorkQueue(
   // Failed and due again, or freed by the one before them of the same key: they go first.
   const due: WorkItem[] = []
   const running = new Set<WorkItem>()
-  const retrying = new Map<WorkItem, NodeJS.Timeout>()
+  // With what stops their wait.
+  const retrying = new Map<WorkItem, () => void>()
   // Of each key that is busy, those that wait for it.
   const busyKeys = new Map<string, WorkItem[]>()
   let stopped = false
@@ -165,8 +167,14 @@ export function createWorkQueue(
   }
 
   function afterFailure(item: WorkItem, error: unknown): void {
-    item.tries += 1
     const code = errorCodeOf(error)
+    if (error instanceof HeldError) {
+      lastError = describe(error)
+      deps.retried(code)
+      wait(item, error.hold)
+      return
+    }
+    item.tries += 1
     const { topic, partition, offset, ids } = item.record
     const at = { topic, partition, offset, ...ids }
     lastError = describe(error)
@@ -181,17 +189,21 @@ export function createWorkQueue(
     } else deps.log.warn({ ...at, err: error, tries: item.tries }, 'record failed; it is tried again')
     deps.retried(code)
     const pauseMs = Math.min(lastRetryMs, firstRetryMs * 2 ** Math.min(item.tries - 1, 10)) * (0.5 + Math.random() / 2)
-    const timer = setTimeout(() => {
+    wait(item, holdFor(pauseMs))
+  }
+
+  function wait(item: WorkItem, hold: Hold): void {
+    const stopWaiting = hold(() => {
       retrying.delete(item)
       insertDue(item)
       deps.due()
-    }, pauseMs)
-    retrying.set(item, timer)
+    })
+    retrying.set(item, stopWaiting)
   }
 
   function forget(item: WorkItem): void {
     item.abort?.abort()
-    clearTimeout(retrying.get(item))
+    retrying.get(item)?.()
     retrying.delete(item)
   }
 

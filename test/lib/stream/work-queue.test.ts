@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { describe, expect, test, vi } from 'vitest'
 import { ShuntError } from '#lib/errors'
 import type { Handle, Handled, InboundRecord, Reject } from '#lib/stream/types'
+import { HeldError } from '#lib/stream/held-error'
 import { createWorkItem, createWorkQueue } from '#lib/stream/work-queue'
 
 const nothing: Handled = { records: [] }
@@ -127,6 +128,46 @@ describe('work queue', () => {
     expect(rejected).toEqual(['ours', 'unknown'])
     expect(finished).toEqual([0, 1])
     vi.useRealTimers()
+  })
+
+  test('what is held gives its slot back, is no failure however often, and comes again when its wait is over', async () => {
+    let waiting: (() => void)[] = []
+    let handled = 0
+    let open = false
+    const stopped = vi.fn<() => void>()
+    const lines: unknown[] = []
+    const { add, startAll, finished, queue, released } = queueOf(
+      () => {
+        handled += 1
+        if (open) return Promise.resolve(nothing)
+        throw new HeldError('SHUNT_PAUSED', 'it waits', (again) => {
+          waiting.push(again)
+          return stopped
+        })
+      },
+      { warn: (line) => void lines.push(line) },
+    )
+    add('a', 'b')
+    startAll()
+    for (let round = 1; round <= 6; round++) {
+      await vi.waitFor(() => expect(waiting).toHaveLength(2))
+      expect(queue.counts()).toMatchObject({ running: 0, waiting: 0, retrying: 2 })
+      expect(released).toHaveBeenCalledTimes(2 * round)
+      open = round === 6
+      const due = waiting
+      waiting = []
+      for (const again of due.toReversed()) again()
+    }
+    await vi.waitFor(() => expect(finished).toHaveLength(2))
+    expect([handled, lines]).toEqual([14, []])
+
+    open = false
+    add('c')
+    startAll()
+    await vi.waitFor(() => expect(waiting).toHaveLength(1))
+    expect(queue.lastError()).toBe('SHUNT_PAUSED: it waits')
+    queue.clearWaiting()
+    expect(stopped).toHaveBeenCalledTimes(1)
   })
 
   test('a reject that throws is tried again, and the record is not handled again', async () => {
