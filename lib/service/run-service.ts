@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { createChain } from '#lib/audit/chain'
+import { createOrdersInForce, type OrdersInForce } from '#lib/control/orders-in-force'
 import { readServiceConfig, type ServiceConfig } from '#lib/config'
 import { isRetryable } from '#lib/errors'
 import { createCodec, type Codec } from '#lib/events/codec'
@@ -27,6 +28,8 @@ export interface ServiceParts {
   redis: Redis
   codec: Codec
   policies: PolicyStore
+  /** Operators' orders: complete before a policy is in force. */
+  orders: OrdersInForce
   registry: Registry
   stage: StageDeps
   /** What else must be well for the service to be ready: null, or what is wrong. */
@@ -86,7 +89,10 @@ async function serve(
     stop,
   )
   if (!codec) return
-  const policies = closing.use(createPolicyStore({ kafka, codec, log, ...reads }, { namespace: config.namespace }))
+  const orders = createOrdersInForce({ nowMs: Date.now, log })
+  const policies = closing.use(
+    createPolicyStore({ kafka, codec, log, onOrder: orders.take, ...reads }, { namespace: config.namespace }),
+  )
 
   const stageDeps: StageDeps = {
     kafka,
@@ -100,8 +106,20 @@ async function serve(
     nowMs: Date.now,
   }
   const checks: ServiceParts['checks'] = []
-  const parts = { config, log, kafka, redis, codec, policies, registry, stage: stageDeps, checks, closing, stop }
-  const stage = await wire(parts)
+  const stage = await wire({
+    config,
+    log,
+    kafka,
+    redis,
+    codec,
+    policies,
+    orders,
+    registry,
+    stage: stageDeps,
+    checks,
+    closing,
+    stop,
+  })
 
   const notReady = () => [
     ...(policies.inForce() ? [] : ['SHUNT_POLICY_MISSING: no policy is in force: run `shunt policy activate FILE`']),

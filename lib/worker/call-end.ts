@@ -1,3 +1,4 @@
+import type { StepOrders } from '#lib/control/orders-in-force'
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { RoutedStep } from '#lib/events/types.generated'
 import type { ChatAnswer } from '#lib/models/chat-model'
@@ -14,6 +15,8 @@ export interface ModelJob {
   model: PolicyModel
   /** Whether the step may go there now; asked right before each call, of both policies (permits.ts). */
   permits: (place: NamedPlace) => boolean
+  /** What operators have ordered of the step; asked right before each call. */
+  orders: StepOrders
   /** Of the model, in the policy in force and in the one that decided: where an earlier handling may have called. */
   knownPlaces: readonly NamedPlace[]
   /** In force when the record was read. */
@@ -51,6 +54,8 @@ export type CallEnd = CallMade &
     | { kind: 'failed'; verdict: Exclude<Verdict, 'ok'>; detail: string; outcomeUnknown: boolean }
     /** The step's deadline passed; `outcomeUnknown` where a call was under way. */
     | { kind: 'expired'; outcomeUnknown: boolean }
+    /** An operator cancelled the step, and no call was under way. */
+    | { kind: 'cancelled'; outcomeUnknown: false }
   )
 
 /** Makes the calls of one attempt, with its retries; gives up at the deadline. Throws only what is no fault of the model. */
@@ -79,6 +84,11 @@ export function failedEnd(made: CallMade, error: ModelCallError): CallEnd {
   if (error.reason === 'deadline') return { ...made, kind: 'expired', outcomeUnknown }
   const detail = `${error.reason}: ${error.message}`
   return { ...made, kind: 'failed', verdict: verdictOf[error.reason], detail, outcomeUnknown }
+}
+
+/** Cancelled before it was called, after calls that brought nothing where there are any. */
+export function cancelledEnd(nowMs: number, lost: readonly LostCall[] = []): CallEnd {
+  return { ...noCall(nowMs, lost), kind: 'cancelled', outcomeUnknown: false }
 }
 
 /** No call was made, or none that is known of. */

@@ -25,6 +25,7 @@ export interface ConcludeDeps {
  * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that was lost.
  */
 export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handled {
+  if (end.kind === 'cancelled' && end.lost.length === 0) return endUntried(deps, job.routed, 'cancelled')
   const { verdict, detail } = judge(job, end)
   const answer = end.kind === 'answered' ? JSON.stringify(end.answer.completion) : null
   const lost = end.lost.map((call) => lostAttempt(job, call))
@@ -37,30 +38,40 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handl
   const whole = withLost(last, lost)
   deps.metrics.attempted(whole)
   if (verdict === 'ok') return finish(deps, job, whole, audit, completed(answer))
-  if (end.kind === 'expired') return finish(deps, job, whole, audit, expired)
+  if (end.kind === 'expired' || end.kind === 'cancelled') return finish(deps, job, whole, audit, unanswered[end.kind])
   return reroute(deps, job.routed, { ...whole, ...cut(answer) }, audit)
 }
 
-/** A step whose deadline had passed before anything was tried. */
-export function expireUntried(deps: ConcludeDeps, routed: RoutedStep): Handled {
-  return finish(deps, { routed }, null, [], expired)
+/** A step whose deadline had passed, or that was cancelled, before anything was tried. */
+export function endUntried(deps: ConcludeDeps, routed: RoutedStep, why: 'expired' | 'cancelled'): Handled {
+  return finish(deps, { routed }, null, [], unanswered[why])
 }
 
 function judge(job: ModelJob, end: CallEnd): { verdict: Verdict; detail: string | null } {
   if (end.kind === 'answered') return verifyAnswer(job.request, end.answer.completion)
   if (end.kind === 'failed') return end
+  if (end.kind === 'cancelled') return { verdict: 'cancelled', detail: null }
   return { verdict: 'backend_timeout', detail: "no answer by the step's deadline" }
 }
 
 type Ending = Pick<StepEnd, 'status' | 'code' | 'message' | 'answer'>
 
 const completed = (answer: string | null): Ending => ({ status: 'completed', code: null, message: null, answer })
-const expired: Ending = {
-  status: 'expired',
-  code: 'SHUNT_DEADLINE_PASSED',
-  message: "no answer by the step's deadline",
-  answer: null,
-}
+/** How a step ends that gets no answer. */
+export const unanswered = {
+  expired: {
+    status: 'expired',
+    code: 'SHUNT_DEADLINE_PASSED',
+    message: "no answer by the step's deadline",
+    answer: null,
+  },
+  cancelled: {
+    status: 'cancelled',
+    code: 'SHUNT_CANCELLED',
+    message: 'an operator cancelled the step before it was answered',
+    answer: null,
+  },
+} as const satisfies Record<string, Ending>
 
 function finish(
   deps: ConcludeDeps,

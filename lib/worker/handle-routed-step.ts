@@ -1,3 +1,4 @@
+import type { OrdersInForce } from '#lib/control/orders-in-force'
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { idsOf } from '#lib/events/step-error'
@@ -8,7 +9,7 @@ import type { KnownPolicy } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
 import type { Handle } from '#lib/stream/types'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
-import { conclude, expireUntried, type ConcludeDeps } from './conclude.ts'
+import { conclude, endUntried, type ConcludeDeps } from './conclude.ts'
 import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } from './permits.ts'
 
 export interface RoutedStepDeps extends ConcludeDeps {
@@ -16,7 +17,14 @@ export interface RoutedStepDeps extends ConcludeDeps {
   policies: { inForce(): KnownPolicy | undefined; byHash(hash: string): KnownPolicy | undefined }
   /** How this attempt ended, where an earlier handling of the same record got that far; asked before anything else. */
   recall?: (job: ModelJob) => Promise<CallEnd | null>
+  /**
+   * Takes back what an earlier handling may have left to be called, of a step that is to end without an answer: nothing
+   * is sent any more. Returns how the attempt ended, or null where none of its calls was made. Throws a HeldError while
+   * one is under way.
+   */
+  withdraw?: (job: ModelJob, why: 'deadline' | 'cancelled') => Promise<CallEnd | null>
   callModel: CallModel
+  orders: Pick<OrdersInForce, 'of'>
 }
 
 /** A RoutedStep to its result or back to the classifier: the same for every tier, which differ in how they call. */
@@ -27,8 +35,14 @@ export function createHandleRouted(deps: RoutedStepDeps): Handle {
     const { job, why } = prepare(deps, routed)
     const recalled = await deps.recall?.(job)
     if (recalled) return conclude(deps, job, recalled)
-    if (deps.nowMs() >= job.deadlineAtMs) return expireUntried(deps, routed)
+    const { is } = job.orders.standing()
+    if (is === 'cancelled' || deps.nowMs() >= job.deadlineAtMs) {
+      const withdrawn = await deps.withdraw?.(job, is === 'cancelled' ? 'cancelled' : 'deadline')
+      if (withdrawn) return conclude(deps, job, withdrawn)
+      return endUntried(deps, routed, is === 'cancelled' ? 'cancelled' : 'expired')
+    }
     if (why !== null) return conclude(deps, job, notCalled(deps.nowMs(), why))
+    if (is === 'paused') throw job.orders.held()
     const end = await deps.callModel(job, signal)
     // What was cut short by a lost lane or a drain is no end of the step: the record stays and is handled again.
     if (signal.aborted)
@@ -62,8 +76,11 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
     const now = deps.policies.inForce()?.policy ?? inForce
     return whyNotPermitted(step, model.id, place, now, decided) === null
   }
+  const { tenantId, taskId, batchId } = step
+  const call = { tier: decision.tier, model: decision.model }
+  const orders = deps.orders.of({ tenantId, taskId, batchId, publishedAtMs: origin.receivedAtMs, call }, deadlineAtMs)
   const knownPlaces = placesOf(model.id, inForce, decided)
-  const job = { routed, request, model, permits, knownPlaces, policy: inForce, deadlineAtMs }
+  const job = { routed, request, model, permits, orders, knownPlaces, policy: inForce, deadlineAtMs }
   return { job, why: isGone ? 'not_in_policy' : whyNowhere(step, model.id, inForce, decided) }
 }
 

@@ -9,8 +9,9 @@ import type { PolicyInForce } from '#lib/policy/policy-store'
 import type { Handle, InboundRecord } from '#lib/stream/types'
 import { admitStep, type AdmitDeps } from './admit-step.ts'
 import { decideStep, type DecideDeps, type StepToDecide } from './decide-step.ts'
+import { followOrders, type FollowOrdersDeps } from './follow-orders.ts'
 
-export interface HandleDeps extends AdmitDeps, DecideDeps {
+export interface HandleDeps extends AdmitDeps, DecideDeps, FollowOrdersDeps {
   codec: Codec
   policyInForce: () => PolicyInForce | undefined
 }
@@ -30,7 +31,8 @@ export function createHandle(deps: HandleDeps): Handle {
     const rerouted = topic === 'agent.steps.reroute' || topic === 'agent.steps.reroute.batch'
     const input = rerouted ? await readReroute(deps, record, policy) : await admitted(deps, record, policy)
     if ('records' in input) return input
-    return decideStep(deps, { attempts: [], ...input }, policy)
+    const ended = followOrders(deps, { attempts: [], ...input }, policy)
+    return ended ?? decideStep(deps, { attempts: [], ...input }, policy)
   }
 }
 

@@ -16,7 +16,7 @@ import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
 await runService(
   'classifier',
-  async ({ config, log, redis, codec, policies, registry, stage, closing }) => {
+  async ({ config, log, redis, codec, policies, orders, registry, stage, closing }) => {
     const { namespace, replica } = config
     const metrics = createDecisionMetrics(registry)
     const stepLog = createStepLog(log)
@@ -28,6 +28,7 @@ await runService(
       budgets: createBudgets({ redis, namespace }),
       ledgerLagMs: lag.lagMs,
       policyInForce: policies.inForce,
+      orders,
       decided: (outcome, step, attempt) => {
         metrics.decided(outcome)
         stepLog.decided(step, attempt, outcome)

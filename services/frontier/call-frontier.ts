@@ -3,7 +3,9 @@ import { noCall, type CallEnd, type CallModel, type ModelJob } from '#lib/worker
 import { idsOf, jobIdOf, priorityOf, queueNameOf, storedRequestOf } from './lane-job.ts'
 import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
+import type { ClosedBecause } from './process-call.ts'
 import { toCallEnd } from './stored-end.ts'
+import { isCalling } from './withdraw.ts'
 
 export interface CallFrontierDeps {
   queues: ModelQueues
@@ -62,7 +64,9 @@ export function createCallFrontier(
       if (end) return end
       if (signal.aborted) return { ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false }
       if (deps.nowMs() >= job.deadlineAtMs + options.deadlineGraceMs) await deps.answers.close(ref, 'deadline')
-      else if (!job.permits(queue.spec.place) || !isServed(deps.queues, queue)) await closeUncalled(deps.answers, ref)
+      else if (job.orders.standing().is !== 'free') await followOrders(deps, ref, job)
+      else if (!job.permits(queue.spec.place) || !isServed(deps.queues, queue))
+        await closeUncalled(deps.answers, ref, 'constraint_violated')
       else if (!(await queue.has(ref.jobId))) {
         // Opened again too: a Redis that lost the job may have lost the request.
         await deps.answers.open(ref, storedRequestOf(job))
@@ -82,10 +86,21 @@ function isServed(queues: ModelQueues, queue: ModelQueue): boolean {
   return queues.serving(queue.spec.model).some((other) => other.name === queue.name)
 }
 
+/** A pause is known to every replica by then, ms. */
+const orderSpreadMs = 5_000
+
+/** A step that is paused gives up its slot, once no call of it is under way nor can begin where the order is news. */
+async function followOrders(deps: CallFrontierDeps, ref: AttemptRef, job: ModelJob): Promise<void> {
+  const standing = job.orders.standing()
+  if (standing.is === 'cancelled') return closeUncalled(deps.answers, ref, 'cancelled')
+  if (standing.is === 'free' || deps.nowMs() < standing.by.atMs + orderSpreadMs) return
+  const stored = await deps.answers.read(ref)
+  if (!stored?.ended && !isCalling(stored)) throw job.orders.held()
+}
+
 /** A call that runs is waited for: it was made when it was allowed, and will be billed. */
-async function closeUncalled(answers: StoredAnswers, ref: AttemptRef): Promise<void> {
-  const stored = await answers.read(ref)
-  if (stored?.calls.every((call) => call.end !== undefined)) await answers.close(ref, 'constraint_violated')
+async function closeUncalled(answers: StoredAnswers, ref: AttemptRef, why: ClosedBecause): Promise<void> {
+  if (!isCalling(await answers.read(ref))) await answers.close(ref, why)
 }
 
 async function endOf(

@@ -23,6 +23,9 @@ export interface StoredRequest {
   model: string
   policyHash: string
   maxOutputTokens: number
+  taskId: string
+  batchId: string | null
+  publishedAtMs: number
   /** Null for none, as JSON has no Infinity: of a step whose record bears no time. */
   deadlineAtMs: number | null
 }
@@ -43,7 +46,7 @@ export function queueNameOf(provider: string, model: string): string {
 }
 
 export function storedRequestOf(job: ModelJob): StoredRequest {
-  const { step, decision } = job.routed
+  const { step, origin, decision } = job.routed
   return {
     request: job.request,
     constraints: step.constraints,
@@ -51,6 +54,9 @@ export function storedRequestOf(job: ModelJob): StoredRequest {
     model: job.model.id,
     policyHash: decision.policyHash,
     maxOutputTokens: decision.maxOutputTokens,
+    taskId: step.taskId,
+    batchId: step.batchId,
+    publishedAtMs: origin.receivedAtMs,
     deadlineAtMs: Number.isFinite(job.deadlineAtMs) ? job.deadlineAtMs : null,
   }
 }

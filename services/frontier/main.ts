@@ -9,14 +9,15 @@ import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
-import { createCallFrontier, createRecall } from './call-frontier.ts'
+import { callFrontierDefaults, createCallFrontier, createRecall } from './call-frontier.ts'
 import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
 import { createModelQueues } from './model-queues.ts'
+import { createWithdraw } from './withdraw.ts'
 
 /** What calls for other replicas' steps get at a stop, after this one's own have drained. */
 const queueGraceMs = 3_000
 
-await runService('frontier', async ({ config, log, redis, codec, policies, registry, stage, closing }) => {
+await runService('frontier', async ({ config, log, redis, codec, policies, orders, registry, stage, closing }) => {
   const { namespace, replica } = config
   const settings = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
   const workerRedis = closing.adopt(new Redis(config.redisUrl, { maxRetriesPerRequest: null }), (client) =>
@@ -26,7 +27,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, regis
 
   const answers = createStoredAnswers({ redis, namespace })
   const clocks = { nowMs: Date.now, random: Math.random }
-  const queueDeps = { answers, policies, redis, workerRedis, log, ...clocks }
+  const queueDeps = { answers, policies, orders, redis, workerRedis, log, ...clocks }
   const queues = createModelQueues({
     open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
     env: process.env,
@@ -46,6 +47,8 @@ await runService('frontier', async ({ config, log, redis, codec, policies, regis
       policies,
       metrics: createAttemptMetrics(registry),
       recall: createRecall(calls),
+      withdraw: createWithdraw(calls, callFrontierDefaults),
+      orders,
       callModel: createCallFrontier(calls),
     }),
     reject: createRejectRouted(deps),

@@ -44,6 +44,7 @@ export interface ModelQueue {
 export interface ModelQueueDeps {
   answers: StoredAnswers
   policies: ProcessCallDeps['policies']
+  orders: ProcessCallDeps['orders']
   /** Fails fast: what cannot be added waits in its lane. */
   redis: Redis
   /** Waits for Redis, as BullMQ's workers need it; maxRetriesPerRequest null. */
@@ -113,7 +114,13 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
   events.on('failed', wake)
 
   async function work(job: Job<QueuedIds>, token: string | undefined): Promise<void> {
-    const calls = { answers: deps.answers, policies: deps.policies, chat: spec.provider.chat, breaker }
+    const calls = {
+      answers: deps.answers,
+      policies: deps.policies,
+      orders: deps.orders,
+      chat: spec.provider.chat,
+      breaker,
+    }
     const outcome = await processCall(
       { ...calls, nowMs: deps.nowMs, random: deps.random },
       { place, modelName: spec.modelName, maxCalls: options.maxCalls },

@@ -1,4 +1,5 @@
 import { BrokenCircuitError, type CircuitBreakerPolicy } from 'cockatiel'
+import type { OrdersInForce } from '#lib/control/orders-in-force'
 import type { AttemptRef, BegunCall, StoredAnswers } from '#lib/ledger/stored-answers'
 import type { ChatAnswer, ChatModel } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
@@ -19,6 +20,7 @@ export type CallOutcome =
 export interface ProcessCallDeps {
   answers: StoredAnswers
   policies: { inForce(): KnownPolicy | undefined; byHash(hash: string): KnownPolicy | undefined }
+  orders: Pick<OrdersInForce, 'standing'>
   chat: ChatModel
   breaker: CircuitBreakerPolicy
   nowMs: () => number
@@ -48,6 +50,9 @@ export async function processCall(
   const deadlineAtMs = stored.deadlineAtMs ?? Infinity
   if (deps.nowMs() >= deadlineAtMs) return close(deps, ref, 'deadline')
   if (!isPermitted(deps, options.place, stored)) return close(deps, ref, 'constraint_violated')
+  const { is } = deps.orders.standing({ ...stored, call: { tier: 'frontier', model: stored.model } })
+  if (is === 'cancelled') return close(deps, ref, 'cancelled')
+  if (is === 'paused') return { kind: 'again', waitMs: pausedLookMs }
 
   using limit = timeLimit(deadlineAtMs - deps.nowMs(), signal)
   let begun: BegunCall | null = null
@@ -64,6 +69,9 @@ export async function processCall(
     return afterFailure(deps, ref, begun, error, deadlineAtMs)
   }
 }
+
+/** A job of a paused step is looked at again after so long, ms: soon enough after the resume. */
+const pausedLookMs = 2_000
 
 /** Asked by the worker that makes the call, of the policies that it knows itself. */
 function isPermitted(deps: ProcessCallDeps, place: NamedPlace, stored: StoredRequest): boolean {
@@ -119,4 +127,4 @@ async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause)
 }
 
 /** Why an attempt ended without a call of its own end; `calls_used_up` comes from StoredAnswers. */
-export type ClosedBecause = 'deadline' | 'constraint_violated' | 'breaker_open'
+export type ClosedBecause = 'deadline' | 'cancelled' | 'constraint_violated' | 'breaker_open'

@@ -1,7 +1,7 @@
 import type { ChatCompletion } from 'openai/resources/chat'
 import type { StoredAttempt, StoredCall } from '#lib/ledger/stored-answers'
 import { callFailures, ModelCallError, type CallFailure } from '#lib/models/model-call-error'
-import { failedEnd, noCall, type CallEnd, type LostCall } from '#lib/worker/call-end'
+import { cancelledEnd, failedEnd, noCall, type CallEnd, type LostCall } from '#lib/worker/call-end'
 import type { NamedPlace } from '#lib/worker/permits'
 
 /** How an attempt that has ended is told: by the call that ended it, with the calls before whose outcome is unknown. */
@@ -22,6 +22,7 @@ export function toCallEnd(stored: StoredAttempt, answer: unknown, place: NamedPl
 function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): CallEnd {
   const made = noCall(nowMs, lost)
   if (stored.closed === 'deadline') return { ...made, kind: 'expired', outcomeUnknown: false }
+  if (stored.closed === 'cancelled') return cancelledEnd(nowMs, lost)
   const verdict = verdictOf[stored.closed ?? ''] ?? 'constraint_violated'
   return { ...made, kind: 'failed', verdict, detail: stored.closed ?? verdict, outcomeUnknown: false }
 }

@@ -2,7 +2,15 @@ import type { ChatAnswer } from '#lib/models/chat-model'
 import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
 import { timeLimit } from '#lib/models/time-limit'
-import { failedEnd, noCall, type CallEnd, type CallModel, type LostCall, type ModelJob } from '#lib/worker/call-end'
+import {
+  cancelledEnd,
+  failedEnd,
+  noCall,
+  type CallEnd,
+  type CallModel,
+  type LostCall,
+  type ModelJob,
+} from '#lib/worker/call-end'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Backend, Pool } from './pool.ts'
 
@@ -49,6 +57,15 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
       const backend = await acquire(deps, job, limit.signal, avoid)
       if (backend === 'expired') return last?.end ?? { ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false }
       if (backend === 'unavailable') return last?.end ?? unavailable(deps.nowMs())
+      const { is } = job.orders.standing()
+      if (is !== 'free') {
+        backend.health.ended(backend.health.epoch())
+        deps.pool.release(backend)
+        // What was tried is told, and the classifier asks the orders again.
+        if (last) return last.end
+        if (is === 'paused') throw job.orders.held()
+        return cancelledEnd(deps.nowMs())
+      }
       if (last?.error.outcomeUnknown) lost.push(toLost(last.end, last.error))
       const startedAtMs = deps.nowMs()
       const outcome = await callOnce(deps, backend, job, limit.signal)

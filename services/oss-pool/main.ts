@@ -16,7 +16,7 @@ import { probeBackends, probeDefaults } from './probe-backends.ts'
 /** How often those who wait are looked after: ejections and pauses end without a call. */
 const tickMs = 100
 
-await runService('oss-pool', async ({ config, log, codec, policies, registry, stage, closing }) => {
+await runService('oss-pool', async ({ config, log, codec, policies, orders, registry, stage, closing }) => {
   const { namespace, replica } = config
   const { maxInFlight, commitIntervalMs } = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
   const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
@@ -42,7 +42,7 @@ await runService('oss-pool', async ({ config, log, codec, policies, registry, st
   return createStage(stage, {
     ...stageSources(namespace, 'oss-pool'),
     replica,
-    handle: createHandleRouted({ ...deps, policies, metrics: createAttemptMetrics(registry), callModel }),
+    handle: createHandleRouted({ ...deps, policies, orders, metrics: createAttemptMetrics(registry), callModel }),
     reject: createRejectRouted(deps),
     maxInFlight,
     commitIntervalMs,

@@ -1,10 +1,12 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { createOrdersInForce } from '#lib/control/orders-in-force'
 import type { RoutedStep } from '#lib/events/types.generated'
 import { createStandIn } from '#lib/models/stand-in'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
 import type { CallEnd } from '#lib/worker/call-end'
-import { createHandleRouted } from '#lib/worker/handle-routed-step'
+import { createHandleRouted, type RoutedStepDeps } from '#lib/worker/handle-routed-step'
+import { makeOrder } from '../control/make-order.ts'
 import { codec, makeStep, nowMs, recordOf } from '../../services/classifier/rig.ts'
 
 const model = (id: string, tier: 'oss' | 'frontier') => ({
@@ -51,14 +53,16 @@ const routed: RoutedStep = {
   attempts: [],
 }
 
-function harness(inForce = policy()) {
+function harness(inForce = policy(), more: Partial<Pick<RoutedStepDeps, 'recall' | 'withdraw' | 'nowMs'>> = {}) {
   const concluded: unknown[] = []
+  const orders = createOrdersInForce({ nowMs: () => nowMs, log: { info() {}, error() {} } })
   let calls = 0
   const handle = createHandleRouted({
     codec,
     namespace: '',
     nowMs: () => nowMs,
     metrics: { attempted() {}, ended() {} },
+    orders,
     stepLog: {
       concluded: ({ stepId, taskId }, attempt, status) =>
         void concluded.push({ stepId, taskId, verdict: attempt?.verdict, status }),
@@ -74,10 +78,11 @@ function harness(inForce = policy()) {
       const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [] }
       return { ...made, kind: 'answered', answer }
     },
+    ...more,
   })
   const record = recordOf(codec.encode('routed-step', routed), { topic: 'agent.steps.oss' })
   const run = async () => (await handle(record, new AbortController().signal)).records
-  return { run, record, concluded, calls: () => calls }
+  return { run, orders, record, concluded, calls: () => calls }
 }
 
 test('an answer that passes is the result; the step is named for the log', async () => {
@@ -107,4 +112,74 @@ test.each([
   ])
   expect(concluded).toMatchObject([{ stepId: 's-1', status: null }])
   expect(calls()).toBe(0)
+})
+
+describe("an operator's order", () => {
+  const cancel = makeOrder('cancel/task/acme-claims/t-1', { atMs: nowMs })
+  const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs }
+
+  const resultOf = async ([record]: { topic: string; value: Buffer | null }[]) => {
+    expect(record!.topic).toBe('agent.results')
+    return codec.decode('step-result', record!.value)
+  }
+
+  test.each(['pause/model/open', 'pause/tenant/acme-claims'])('holds a step before its call: %s', async (name) => {
+    const { run, orders, calls, concluded } = harness()
+    orders.take(makeOrder(name))
+    await expect(run()).rejects.toMatchObject({ code: 'SHUNT_PAUSED', retryable: true })
+    expect([calls(), concluded]).toEqual([0, []])
+    orders.take(makeOrder(name, { value: '{"paused":false}' }))
+    expect(await resultOf(await run())).toMatchObject({ status: 'completed' })
+  })
+
+  test.each(['pause/frontier', 'pause/model/other', 'pause/tenant/globex'])('holds no other step: %s', async (name) => {
+    const { run, orders } = harness()
+    orders.take(makeOrder(name))
+    expect(await resultOf(await run())).toMatchObject({ status: 'completed' })
+  })
+
+  test('ends a cancelled step without a call, paused or not', async () => {
+    const { run, orders, calls, concluded } = harness()
+    orders.take(makeOrder('pause/model/open'))
+    orders.take(cancel)
+    expect(await resultOf(await run())).toMatchObject({ status: 'cancelled', code: 'SHUNT_CANCELLED', attempts: [] })
+    expect([calls(), concluded]).toMatchObject([0, [{ status: 'cancelled' }]])
+  })
+
+  test('lets an answer win that is already there', async () => {
+    const answer = await createStandIn().complete(
+      { messages: [{ role: 'user', content: 'x' }] },
+      { model: 'open', maxOutputTokens: 8, signal: new AbortController().signal },
+    )
+    const recall = () => Promise.resolve({ ...made, lost: [], kind: 'answered' as const, answer })
+    const { run, orders } = harness(policy(), { recall })
+    orders.take(cancel)
+    expect(await resultOf(await run())).toMatchObject({ status: 'completed' })
+  })
+
+  test('I3: a cancelled step is charged for the calls of it whose answers were lost', async () => {
+    const lost = [{ ...made, detail: 'timeout: ' }]
+    const asked: string[] = []
+    const withdraw = (_job: unknown, why: string) => {
+      asked.push(why)
+      return Promise.resolve({ ...made, callNo: 0, lost, kind: 'cancelled' as const, outcomeUnknown: false as const })
+    }
+    const { run, orders } = harness(policy(), { withdraw })
+    orders.take(cancel)
+    const { status, attempts } = await resultOf(await run())
+    expect([status, asked]).toEqual(['cancelled', ['cancelled']])
+    expect(attempts).toMatchObject([{ callNo: 0, verdict: 'cancelled', outcomeUnknown: true }])
+  })
+
+  test('to pause lets a step expire at its deadline, after what was queued is withdrawn', async () => {
+    const asked: string[] = []
+    const withdraw = (_job: unknown, why: string) => {
+      asked.push(why)
+      return Promise.resolve(null)
+    }
+    const { run, orders } = harness(policy(), { withdraw, nowMs: () => nowMs + 1e9 })
+    orders.take(makeOrder('pause/model/open'))
+    expect(await resultOf(await run())).toMatchObject({ status: 'expired' })
+    expect(asked).toEqual(['deadline'])
+  })
 })

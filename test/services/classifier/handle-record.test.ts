@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import { createOrdersInForce } from '#lib/control/orders-in-force'
 import { ShuntError } from '#lib/errors'
 import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
 import { decide } from '#lib/routing/decide'
 import { createScoreStep } from '#lib/scoring/score-step'
 import { createHandle, type HandleDeps } from '../../../services/classifier/handle-record.ts'
+import { makeOrder } from '../../lib/control/make-order.ts'
 import { codec, makeStep, memoryBudgets, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
 
 const scoring = {
@@ -12,9 +14,12 @@ const scoring = {
 }
 
 const signal = new AbortController().signal
+const newOrders = () => createOrdersInForce({ nowMs: () => nowMs, log: { info() {}, error() {} } })
+const stepLog = { concluded() {} }
 
 function classifier() {
   const decided: DecisionOutcome[] = []
+  const orders = newOrders()
   const deps: HandleDeps = {
     codec,
     namespace: '',
@@ -24,10 +29,17 @@ function classifier() {
     policyInForce: () => policy,
     decided: (outcome) => void decided.push(outcome),
     ...scoring,
+    orders,
+    stepLog,
     nowMs: () => nowMs,
   }
   const handle = createHandle(deps)
-  return { decided, deps, handle: async (record: Parameters<typeof handle>[0]) => read(await handle(record, signal)) }
+  return {
+    decided,
+    deps,
+    orders,
+    handle: async (record: Parameters<typeof handle>[0]) => read(await handle(record, signal)),
+  }
 }
 
 const weakAttempt: Attempt = {
@@ -95,17 +107,7 @@ describe('a new step', () => {
   })
 
   test('waits where no policy is in force', async () => {
-    const deps = {
-      codec,
-      namespace: '',
-      claims: memoryClaims(),
-      budgets: memoryBudgets(),
-      ledgerLagMs: () => null,
-      decided: () => {},
-      ...scoring,
-      nowMs: () => nowMs,
-    }
-    const handle = createHandle({ ...deps, policyInForce: () => undefined })
+    const handle = createHandle({ ...classifier().deps, policyInForce: () => undefined })
     await expect(handle(stepRecord(makeStep()), signal)).rejects.toMatchObject({
       code: 'SHUNT_POLICY_MISSING',
       retryable: true,
@@ -179,6 +181,48 @@ describe('a step that comes back', () => {
     ])
     expect(results[0]!.attempts.map((attempt) => attempt.answer)).toEqual([null, null, null])
     expect(audit).toEqual(['decision', 'outcome'])
+  })
+})
+
+describe("an operator's order", () => {
+  const order = (name: string, value?: string) => makeOrder(name, { atMs: nowMs - 1, ...(value && { value }) })
+
+  test('to cancel ends a step once, undecided and claimed, with result and outcome', async () => {
+    const { handle, orders, decided } = classifier()
+    orders.take(order('cancel/task/acme-claims/t-1'))
+    const { topics, results, audit } = await handle(stepRecord(makeStep()))
+    expect([topics, audit, decided]).toEqual([['agent.results'], ['outcome'], []])
+    expect(results).toMatchObject([
+      { status: 'cancelled', code: 'SHUNT_CANCELLED', costMicroUsd: 0, attempts: [], policyHash: policy.hash },
+    ])
+    expect(await handle(stepRecord(makeStep(), { offset: 42 }))).toMatchObject({ topics: [], audit: ['duplicate'] })
+  })
+
+  test('to cancel leaves steps that are published later', async () => {
+    const { handle, orders } = classifier()
+    orders.take(order('cancel/tenant/acme-claims'))
+    expect((await handle(stepRecord(makeStep(), { timestampMs: nowMs }))).topics).toEqual(['agent.steps.oss'])
+  })
+
+  test('to pause the tenant holds a step, until it is resumed', async () => {
+    const { handle, orders } = classifier()
+    orders.take(order('pause/tenant/acme-claims'))
+    await expect(handle(stepRecord(makeStep()))).rejects.toMatchObject({ code: 'SHUNT_PAUSED', retryable: true })
+    orders.take(order('pause/tenant/acme-claims', '{"paused":false}'))
+    expect((await handle(stepRecord(makeStep()))).topics).toEqual(['agent.steps.oss'])
+  })
+
+  test('to pause the tenant lets a step expire', async () => {
+    const { handle, orders } = classifier()
+    orders.take(order('pause/tenant/acme-claims'))
+    const { results } = await handle(stepRecord(makeStep({ deadlineAtMs: nowMs })))
+    expect(results).toMatchObject([{ status: 'expired' }])
+  })
+
+  test('to pause frontier or model does not hold the decision: the step waits where it would be called', async () => {
+    const { handle, orders } = classifier()
+    for (const name of ['pause/frontier', 'pause/model/gemma-3-270m', 'pause/tenant/globex']) orders.take(order(name))
+    expect((await handle(stepRecord(makeStep()))).topics).toEqual(['agent.steps.oss'])
   })
 })
 

@@ -1,5 +1,6 @@
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel'
 import { expect, test } from 'vitest'
+import type { Standing } from '#lib/control/standing'
 import type { StoredAnswers } from '#lib/ledger/stored-answers'
 import { ModelCallError } from '#lib/models/model-call-error'
 import { createStandIn } from '#lib/models/stand-in'
@@ -36,13 +37,23 @@ const stored: StoredRequest = {
   model: 'big',
   policyHash: 'h',
   maxOutputTokens: 8,
+  taskId: 't',
+  batchId: null,
+  publishedAtMs: 1,
   deadlineAtMs: 100_000,
 }
 const ref = { queue: 'p~big', jobId: 'a1' }
 
 function harness(
   outcomes: (ModelCallError | 'answer')[],
-  change: { nowMs?: number; inForce?: object; begin?: null; openBreakerAfter?: number; deadlineAtMs?: null } = {},
+  change: {
+    nowMs?: number
+    inForce?: object
+    begin?: null
+    openBreakerAfter?: number
+    deadlineAtMs?: null
+    is?: Standing['is']
+  } = {},
 ) {
   const log: unknown[] = []
   let calls = 0
@@ -75,6 +86,7 @@ function harness(
         return outcome === 'answer' || outcome === undefined ? standIn.complete(...args) : Promise.reject(outcome)
       },
     },
+    orders: { standing: () => ({ is: change.is ?? 'free' }) as Standing },
     breaker: circuitBreaker(handleAll, {
       halfOpenAfter: 60_000,
       breaker: new ConsecutiveBreaker(change.openBreakerAfter ?? 2),
@@ -94,7 +106,7 @@ test('an answer is stored with its call before the job is done', async () => {
 })
 
 test('a step without a deadline is called, since its stored request has none either', async () => {
-  const routed = { step: stored, decision: { policyHash: 'h' } }
+  const routed = { step: stored, origin: {}, decision: { policyHash: 'h' } }
   const job = { routed, model: { id: 'big' }, request: stored.request, deadlineAtMs: Infinity } as unknown as ModelJob
   expect(storedRequestOf(job).deadlineAtMs).toBeNull()
   expect(storedRequestOf({ ...job, deadlineAtMs: 7 }).deadlineAtMs).toBe(7)
@@ -170,4 +182,13 @@ test.each([
   expect(await run()).toEqual({ kind: 'done' })
   expect(asked()).toBe(0)
   expect(log).toEqual([why])
+})
+
+test('a step that is paused while it waits in the queue is not called and comes again soon, one that is cancelled ends', async () => {
+  const paused = harness(['answer'], { is: 'paused' })
+  expect(await paused.run()).toEqual({ kind: 'again', waitMs: 2_000 })
+  expect([paused.asked(), paused.log]).toEqual([0, []])
+  const cancelled = harness(['answer'], { is: 'cancelled' })
+  expect(await cancelled.run()).toEqual({ kind: 'done' })
+  expect([cancelled.asked(), cancelled.log]).toEqual([0, ['cancelled']])
 })

@@ -58,6 +58,16 @@ test('an attempt closed at the deadline expired, with the call under way lost', 
   expect(expired).toMatchObject({ kind: 'expired', callNo: 0, lost: [{ callNo: 1 }] })
 })
 
+test('an attempt that was cancelled between two calls tells of those whose answers are lost', () => {
+  const fields = {
+    calls: '1',
+    last: '0',
+    'start:1': '5',
+    'end:1': end({ failure: { reason: 'timeout', message: '' } }),
+  }
+  expect(told({ ...fields, closed: 'cancelled' })).toMatchObject({ kind: 'cancelled', lost: [{ callNo: 1 }] })
+})
+
 test('every call of an attempt whose calls are used up is lost, and so is an answer that came after the end', () => {
   const fields = { calls: '2', last: '0', 'start:1': '5', 'start:2': '6', 'end:2': end(), closed: 'calls_used_up' }
   expect(told(fields).lost).toMatchObject([{ callNo: 1 }, { callNo: 2, endedAtMs: 20 }])

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, expect, test, vi } from 'vitest'
+import type { Standing } from '#lib/control/standing'
 import type { ChatModel } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import type { ModelJob } from '#lib/worker/call-end'
@@ -13,7 +14,7 @@ vi.mock(import('node:timers/promises'), async (original) => ({
 }))
 beforeEach(() => void vi.mocked(sleep).mockClear())
 
-function harness(forbidden: string | null = null) {
+function harness(forbidden: string | null = null, ...standing: Standing['is'][]) {
   const calls: string[] = []
   const failing = (backend: string): ChatModel => ({
     complete() {
@@ -43,15 +44,17 @@ function harness(forbidden: string | null = null) {
     routed: { step: { taskId: 't', priority: 'interactive' }, decision: { maxOutputTokens: 8 } },
     model: { id: 'open' },
     policy: { limits: { backendWaitMs: 1_000 } },
+    orders: { standing: () => ({ is: standing.shift() ?? 'free' }), held: () => new Error('held') },
     permits: ({ id }: { id: string }) => id !== forbidden,
     deadlineAtMs: 100_000,
   } as unknown as ModelJob
+  const callPool = createCallPool({ pool, nowMs: () => 0, random: () => 0.5 })
+  const call = () => callPool(job, new AbortController().signal)
   async function run() {
-    const callPool = createCallPool({ pool, nowMs: () => 0, random: () => 0.5 })
-    expect(await callPool(job, new AbortController().signal)).toMatchObject({ kind: 'failed', callNo: 3 })
+    expect(await call()).toMatchObject({ kind: 'failed', callNo: 3 })
     return { calls, pauses: vi.mocked(sleep).mock.calls.length }
   }
-  return { pool, run }
+  return { pool, calls, call, run }
 }
 
 test('after a failure the other backend is called at once', async () => {
@@ -69,3 +72,26 @@ test('the same backend is called again after a pause where the other is ejected'
 test('and where the step may not go to the other', async () => {
   expect(await harness('a').run()).toEqual({ calls: ['b', 'b', 'b'], pauses: 2 })
 })
+
+test('an order is followed right before the call, and the slot is free again, also of a backend on trial', async () => {
+  const cancelled = harness(null, 'cancelled')
+  expect(await cancelled.call()).toMatchObject({ kind: 'cancelled', callNo: 0, lost: [] })
+  const paused = harness('b', 'paused', 'paused')
+  for (let i = 0; i < 9; i++) paused.pool.backends()[0]!.health.failed(0)
+  paused.pool.backends()[0]!.health.probed(true)
+  expect(paused.pool.backends()[0]!.health.state()).toBe('trial')
+  for (let i = 0; i < 2; i++) await expect(paused.call()).rejects.toThrow('held')
+  for (const { pool, calls } of [cancelled, paused]) {
+    expect(calls).toEqual([])
+    expect(pool.backends().map(({ inFlight }) => inFlight)).toEqual([0, 0])
+  }
+})
+
+test.each(['cancelled', 'paused'] as const)(
+  'a step that is %s between two calls is told as far as it went',
+  async (is) => {
+    const { call, calls } = harness(null, 'free', is)
+    expect(await call()).toMatchObject({ kind: 'failed', callNo: 1, verdict: 'backend_unavailable' })
+    expect(calls).toHaveLength(1)
+  },
+)
