@@ -8,6 +8,7 @@ import { addDownCommand } from './commands/down.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addLedgerCommand } from './commands/ledger.ts'
+import { addCancelCommand, addPauseCommand, addResumeCommand } from './commands/orders.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
 import { addResultsCommand } from './commands/results.ts'
@@ -54,6 +55,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addScoreCommand(program, run)
   addEvaluateCommand(program, run)
   addPolicyCommand(program, run)
+  addPauseCommand(program, run)
+  addResumeCommand(program, run)
+  addCancelCommand(program, run)
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)
   addBudgetCommand(program, run)

@@ -34,7 +34,7 @@ export function createOrdersInForce(deps: { nowMs: () => number; log: Pick<Logge
       else orders.delete(name)
       deps.log.info({ order: name, orderId, actor, reason, stands: order.stands }, "operator's order in force")
       // Of those that it sets free each takes itself out.
-      for (const listener of [...listeners]) listener()
+      for (const listener of listeners) listener()
     } catch (err) {
       deps.log.error({ order: name, orderId, err }, "an operator's order is not followed")
     }

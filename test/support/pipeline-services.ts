@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parsePrometheusText } from '#lib/telemetry/prometheus-text'
 import type { Part } from '../../cli/stack/part.ts'
 import { serviceNames, type ServiceName } from '../../cli/stack/part-record.ts'
 import { stackDir } from '../../cli/stack/paths.ts'
@@ -21,6 +22,8 @@ export interface PipelineServices {
   drain(service: ServiceName, index: number): Promise<void>
   /** What /readyz answers: empty when ready. */
   notReady(service: ServiceName, index: number): Promise<string>
+  /** What its /metrics says under a name, summed over the samples that carry these labels. */
+  metric(service: ServiceName, index: number, name: string, labels?: Record<string, string>): Promise<number>
   /** Everything it logged so far, over all its lives. */
   logOf(service: ServiceName, index: number): string
   /** Processes that ended without being told to. */
@@ -153,6 +156,13 @@ export async function openServices(
     async notReady(service, index) {
       const answer = await fetch(`${partOf(service, index).address}/readyz`)
       return answer.ok ? '' : answer.text()
+    },
+    async metric(service, index, name, labels = {}) {
+      const samples = parsePrometheusText(await (await fetch(`${partOf(service, index).address}/metrics`)).text())
+      const wanted = Object.entries(labels)
+      return samples
+        .filter((sample) => sample.name === name && wanted.every(([key, value]) => sample.labels[key] === value))
+        .reduce((sum, { value }) => sum + value, 0)
     },
     logOf: (service, index) => readFileSync(join(stackDir(dir).log, `${service}-${index}.log`), 'utf8'),
     deaths: () => deaths,
