@@ -44,7 +44,7 @@ export function createCallFrontier(
   options: CallFrontierOptions = callFrontierDefaults,
 ): CallModel {
   return async (job, signal) => {
-    const queue = chooseQueue(deps.queues.serving(job.model.id), job)
+    const queue = await chooseQueue(deps, job)
     if (!queue)
       return {
         ...noCall(deps.nowMs()),
@@ -76,9 +76,15 @@ export function createCallFrontier(
   }
 }
 
-/** The policy's first, but one whose calls are tried goes before one whose breaker is open. */
-function chooseQueue(queues: readonly ModelQueue[], job: ModelJob): ModelQueue | undefined {
-  const permitted = queues.filter((queue) => job.permits(queue.spec.place))
+/**
+ * The policy's first, but one whose calls are tried goes before one whose breaker is open. A step that waited in its lane
+ * may have its job in a queue already: put into another, it would be called twice.
+ */
+async function chooseQueue({ queues, answers }: CallFrontierDeps, job: ModelJob): Promise<ModelQueue | undefined> {
+  const permitted = queues.serving(job.model.id).filter((queue) => job.permits(queue.spec.place))
+  const jobId = jobIdOf(idsOf(job.routed))
+  if (permitted.length > 1)
+    for (const queue of permitted) if (await answers.read({ queue: queue.name, jobId })) return queue
   return permitted.find((queue) => !queue.closed()) ?? permitted[0]
 }
 
@@ -93,7 +99,9 @@ const orderSpreadMs = 5_000
 async function followOrders(deps: CallFrontierDeps, ref: AttemptRef, job: ModelJob): Promise<void> {
   const standing = job.orders.standing()
   if (standing.is === 'cancelled') return closeUncalled(deps.answers, ref, 'cancelled')
-  if (standing.is === 'free' || deps.nowMs() < standing.by.atMs + orderSpreadMs) return
+  if (standing.is === 'free') return
+  const ageMs = deps.nowMs() - standing.by.atMs
+  if (ageMs >= 0 && ageMs < orderSpreadMs) return
   const stored = await deps.answers.read(ref)
   if (!stored?.ended && !isCalling(stored)) throw job.orders.held()
 }
