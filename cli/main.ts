@@ -16,6 +16,7 @@ import { addSchemasCommand } from './commands/schemas.ts'
 import { addScoreCommand } from './commands/score.ts'
 import { addStatusCommand } from './commands/status.ts'
 import { addTaskCommand } from './commands/task.ts'
+import { addTopCommand } from './commands/top.ts'
 import { addTopicsCommand } from './commands/topics.ts'
 import { addUpCommand } from './commands/up.ts'
 import type { CliContext, RunAction } from './context.ts'
@@ -47,6 +48,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addUpCommand(program, run)
   addDownCommand(program, run)
   addStatusCommand(program, run)
+  addTopCommand(program, run)
   addPublishCommand(program, run)
   addResultsCommand(program, run)
   addTaskCommand(program, run)

@@ -12,6 +12,7 @@ import { readStageSettings } from '#lib/worker/stage-settings'
 import { callFrontierDefaults, createCallFrontier, createRecall } from './call-frontier.ts'
 import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
 import { createModelQueues } from './model-queues.ts'
+import { createQueueMetrics } from './queue-metrics.ts'
 import { createWithdraw } from './withdraw.ts'
 
 /** What calls for other replicas' steps get at a stop, after this one's own have drained. */
@@ -33,6 +34,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
     env: process.env,
     log,
   })
+  createQueueMetrics(registry, queues)
   closing.defer(() => queues.closeAll(queueGraceMs))
   policies.onChange(({ policy }) => queues.apply(policy))
 

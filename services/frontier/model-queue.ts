@@ -36,6 +36,8 @@ export interface ModelQueue {
   onEnd(jobId: string, listener: () => void): () => void
   /** False while calls are not even tried. */
   closed(): boolean
+  /** Jobs that wait or run, in all replicas; null while Redis does not say. */
+  length(): Promise<number | null>
   setMaxInFlight(maxInFlight: number): void
   /** Waits `graceMs` for calls under way, then cuts them off. */
   close(graceMs: number): Promise<void>
@@ -162,6 +164,7 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
       }
     },
     closed: () => breaker.state === CircuitState.Open,
+    length: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed', 'active').catch(() => null),
     setMaxInFlight(maxInFlight) {
       worker.concurrency = maxInFlight
     },

@@ -11,6 +11,7 @@ export interface ModelQueues {
   apply(policy: CompiledPolicy): void
   /** Queues that serve a model, in the policy's order of providers. */
   serving(model: string): ModelQueue[]
+  all(): ModelQueue[]
   closeAll(graceMs: number): Promise<void>
 }
 
@@ -49,6 +50,7 @@ export function createModelQueues(deps: ModelQueuesDeps): ModelQueues {
       deps.log.info({ queues: [...queues.values()].map((queue) => queue.name) }, 'queues of the policy')
     },
     serving: (model) => [...queues.values()].filter((queue) => queue.spec.model === model),
+    all: () => [...queues.values()],
     async closeAll(graceMs) {
       await Promise.allSettled([...[...queues.values()].map((queue) => queue.close(graceMs)), ...retiring])
     },

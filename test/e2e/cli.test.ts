@@ -3,7 +3,9 @@ import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import type { Frame } from '../../cli/top/collect.ts'
 import { startAnsweringRig, type AnsweringRig } from '../support/answering-rig.ts'
 
 const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts')
@@ -157,6 +159,33 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
       code: 0,
       stdout: '{"created":[],"grown":[],"started":[],"lost":[]}\n',
     })
+  })
+
+  test('top counts what comes from its start on, tells lanes and services, and ends at Ctrl-C', async () => {
+    await shunt(['publish', file('before.jsonl', steps('before', 2)), '--wait'])
+    const child = start(['top', '--json', '--service', 'http://127.0.0.1:9'])
+    const frames = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+    const next = async () => JSON.parse((await frames.next()).value!) as Frame
+    expect(await next()).toMatchObject({ rates: [], spend: [], orders: [], problem: null })
+    await shunt(['publish', file('seen.jsonl', steps('seen', 4)), '--wait'])
+    let frame = await next()
+    while (frame.rates.length === 0) frame = await next()
+    expect(frame.rates).toMatchObject([{ tier: 'none', status: 'completed', total: 4 }])
+    expect(frame.spend).toEqual([{ tenantId: 'acme', results: 4, costMicroUsd: 0 }])
+    expect(frame.stages.map(({ group, broken }) => [group, broken])).toEqual([
+      ['classifier', 0],
+      ['oss-pool', 0],
+      ['frontier', 0],
+    ])
+    const { problem } = frame.processes.find(({ id }) => id === 'http://127.0.0.1:9')!
+    expect(problem).not.toBeNull()
+    child.kill('SIGINT')
+    expect(await once(child, 'exit')).toEqual([130, null])
+    const once1 = await shunt(['top', '--once'])
+    expect(once1).toMatchObject({ code: 0, stderr: '' })
+    expect(once1.stdout).toMatch(/^shunt top .*UTC/)
+    // oxlint-disable-next-line no-control-regex
+    expect(once1.stdout).not.toMatch(/\u001b/)
   })
 
   test('errors are one line with code and remedy', async () => {
