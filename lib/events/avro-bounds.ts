@@ -15,9 +15,24 @@ export function boundsOf(type: Type): Skip {
   return compile(type, new Map())
 }
 
+/**
+ * Reads the string field of a record, and skips what stands before it. undefined where the record has no such string.
+ * What it gives throws a RangeError where the bytes cannot hold one.
+ */
+export function stringFieldReader(record: Type, name: string): ((bytes: Buffer, pos: number) => string) | undefined {
+  const { fields = [] } = record as TypeShape
+  const index = fields.findIndex((field) => field.name === name)
+  if (fields[index]?.type.typeName !== 'string') return undefined
+  const skips = fields.slice(0, index).map((field) => boundsOf(field.type))
+  return (bytes, pos) => {
+    for (const skip of skips) pos = skip(bytes, pos)
+    return bytes.toString('utf8', skipLong(bytes, pos), skipBytes(bytes, pos))
+  }
+}
+
 interface TypeShape {
   typeName: string
-  fields?: { type: Type }[]
+  fields?: { name: string; type: Type }[]
   itemsType?: Type
   valuesType?: Type
   types?: Type[]

@@ -1,7 +1,7 @@
 import type { Type } from 'avsc'
 import type { Logger } from 'pino'
 import { ShuntError } from '#lib/errors'
-import { boundsOf } from './avro-bounds.ts'
+import { boundsOf, stringFieldReader } from './avro-bounds.ts'
 import { avroType, schemaText } from './avro-type.ts'
 import { createRegistry, type Registry } from './registry.ts'
 import { readSchema } from './schemas.ts'
@@ -27,6 +27,11 @@ export interface Codec {
    * (retryable) where the registry could not be asked. A value of an older or newer schema comes out as one of ours.
    */
   decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]>
+  /**
+   * A string field of a value, without the rest of it and without waiting; null where the bytes hold none, or are of a
+   * schema that no value was decoded of yet.
+   */
+  peekString<N extends EventName>(name: N, field: keyof EventTypes[N] & string, bytes: Buffer): string | null
 }
 
 export interface CodecOptions {
@@ -46,20 +51,25 @@ export interface CodecDeps {
   nowMs: () => number
 }
 
-type Read = (bytes: Buffer) => unknown
+interface Reader {
+  read: (bytes: Buffer) => unknown
+  writer: Type
+  /** By field; undefined where it cannot be peeked at. */
+  peeks: Map<string, ((bytes: Buffer, pos: number) => string) | undefined>
+}
 
 interface Channel {
   fullName: string
   type: Type
   id: number
   /** By the writer's schema id. */
-  readers: Map<number, Read>
+  readers: Map<number, Reader>
 }
 
 export async function createCodecOver(deps: CodecDeps, options: { namespace: string }): Promise<Codec> {
   const channels = await openChannels(deps.registry, options.namespace)
   const unusable = new Map<string, { reason: string; untilMs: number }>()
-  const lookUps = new Map<string, Promise<Read>>()
+  const lookUps = new Map<string, Promise<Reader>>()
   let scratch = Buffer.allocUnsafe(64 * 1024)
 
   const channelOf = (name: EventName): Channel => channels.get(name)!
@@ -71,23 +81,23 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
     return undecodable(reason)
   }
 
-  async function lookUp(name: EventName, id: number, key: string): Promise<Read> {
+  async function lookUp(name: EventName, id: number, key: string): Promise<Reader> {
     const channel = channelOf(name)
     const writer = await deps.registry.schemaById(id)
     if (writer === undefined) throw remember(key, `the registry has no schema with id ${id}`)
     if (typeof writer === 'string') throw remember(key, `schema id ${id} cannot be used: ${writer}`)
-    let read: Read
+    let found: Reader
     try {
-      read = readerOf(channel, writer)
+      found = readerOf(channel, writer)
     } catch (error) {
       const what = writer.name === channel.fullName ? `another form of it (${messageOf(error)})` : String(writer.name)
       throw remember(key, `expected ${channel.fullName}, schema id ${id} is ${what}`)
     }
-    channel.readers.set(id, read)
-    return read
+    channel.readers.set(id, found)
+    return found
   }
 
-  function reader(name: EventName, id: number): Promise<Read> {
+  function reader(name: EventName, id: number): Promise<Reader> {
     const key = `${name}/${id}`
     const known = unusable.get(key)
     if (known) {
@@ -131,11 +141,23 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
           `expected ${channel.fullName} in Confluent's framing, whose first byte is 0x00; got 0x${bytes.toString('hex', 0, 1)}`,
         )
       const id = bytes.readUInt32BE(1)
-      const read = channel.readers.get(id) ?? (await reader(name, id))
+      const { read } = channel.readers.get(id) ?? (await reader(name, id))
       try {
         return read(bytes) as EventTypes[N]
       } catch (error) {
         throw undecodable(`${channel.fullName} of schema id ${id}: ${messageOf(error)}`)
+      }
+    },
+
+    peekString(name, field, bytes) {
+      if (bytes.length <= headerBytes || bytes[0] !== magicByte) return null
+      const known = channelOf(name).readers.get(bytes.readUInt32BE(1))
+      if (!known) return null
+      if (!known.peeks.has(field)) known.peeks.set(field, stringFieldReader(known.writer, field))
+      try {
+        return known.peeks.get(field)?.(bytes, headerBytes) ?? null
+      } catch {
+        return null
       }
     },
   }
@@ -167,16 +189,20 @@ function openChannel(name: EventName, id: number): Channel {
 }
 
 /** Throws where the writer's type cannot be resolved to ours. */
-function readerOf(channel: Channel, writer: Type): Read {
+function readerOf(channel: Channel, writer: Type): Reader {
   if (writer.name !== channel.fullName) throw new Error('the name of the record differs')
   const { type } = channel
   const bounds = boundsOf(writer)
   // Equal types need no resolver, which would cost a third of the speed.
   const resolver = writer.equals(type) ? undefined : type.createResolver(writer)
-  return (bytes) => {
-    const end = bounds(bytes, headerBytes)
-    if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes follow the value's end`)
-    return type.decode(bytes, headerBytes, resolver).value
+  return {
+    read(bytes) {
+      const end = bounds(bytes, headerBytes)
+      if (end !== bytes.length) throw new RangeError(`${bytes.length - end} bytes follow the value's end`)
+      return type.decode(bytes, headerBytes, resolver).value
+    },
+    writer,
+    peeks: new Map(),
   }
 }
 

@@ -76,7 +76,7 @@ export function stepIdsOf(error: unknown): StepIds | undefined {
   return error instanceof StepParseError ? error.ids : undefined
 }
 
-function isJson(record: Value): record is Value & { value: Buffer } {
+export function isJson(record: Value): record is Value & { value: Buffer } {
   if (record.value === null) return false
   if (record.value[0] === 0x7b) return true
   const contentType = record.headers['content-type']?.toString().trim().toLowerCase() ?? ''
