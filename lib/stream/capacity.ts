@@ -1,3 +1,5 @@
+import type { BatchPace } from './batch-pace.ts'
+
 /** Whether someone waits for the record: interactive lanes go before batch lanes. */
 export type LaneClass = 'interactive' | 'batch'
 
@@ -10,8 +12,8 @@ export interface SlotUser {
 
 /**
  * Shares the work slots of a process among its lanes. Interactive lanes go first; batch lanes have at least their share
- * while they have work; whoever has work uses what is idle. Work under way is never taken back: an interactive record
- * then waits for the first slot to come free.
+ * while they have work. Work under way is never taken back, so batch lanes leave a reserve free, whatever they have to
+ * do; of the rest, whoever has work uses what is idle.
  */
 export interface Slots {
   add(user: SlotUser): void
@@ -25,8 +27,22 @@ export interface Slots {
 
 const million = 1_000_000
 
-/** `batchSharePpm` is asked anew at each start, since the policy may change; it counts as 1 % at least. */
-export function createSlots(options: { maxInFlight: number; batchSharePpm: () => number }): Slots {
+/** Of so many slots, those that batch work never takes: the reserve rounded up, but never the only slot. */
+export function reservedSlots(slots: number, reservePpm: number): number {
+  return Math.min(Math.max(0, slots - 1), Math.ceil((slots * reservePpm) / million))
+}
+
+export interface SlotOptions {
+  maxInFlight: number
+  /** Asked anew at each start, since the policy may change; counts as 1 % at least. */
+  batchSharePpm: () => number
+  /** Asked anew likewise. Where it leaves less than the batch lanes' share, it goes before. */
+  interactiveReservePpm: () => number
+  /** @default none: as many at once as there are slots */
+  pace?: BatchPace
+}
+
+export function createSlots(options: SlotOptions): Slots {
   const users: Record<LaneClass, SlotUser[]> = { interactive: [], batch: [] }
   const next: Record<LaneClass, number> = { interactive: 0, batch: 0 }
   const inFlight: Record<LaneClass, number> = { interactive: 0, batch: 0 }
@@ -42,6 +58,8 @@ export function createSlots(options: { maxInFlight: number; batchSharePpm: () =>
       // Counted before: a record may end at once.
       inFlight[laneClass] += 1
       if (user?.startNext()) {
+        if (laneClass === 'batch') options.pace?.started()
+        else options.pace?.besideInteractive()
         next[laneClass] = at + 1
         return true
       }
@@ -52,11 +70,14 @@ export function createSlots(options: { maxInFlight: number; batchSharePpm: () =>
 
   /** One start. Whole slots of the share are the batch lanes' own; of the rest they get their turn by starts. */
   function startOne(): boolean {
+    const { maxInFlight } = options
+    const forBatch = maxInFlight - reservedSlots(maxInFlight, options.interactiveReservePpm())
+    if (inFlight.batch >= forBatch || options.pace?.mayStart() === false) return start('interactive')
     const sharePpm = Math.min(million, Math.max(10_000, options.batchSharePpm()))
-    const ownSlots = Math.floor((options.maxInFlight * sharePpm) / million)
+    const ownSlots = Math.floor((maxInFlight * sharePpm) / million)
     if (inFlight.batch < ownSlots) return start('batch') || start('interactive')
-    const restPpm = options.maxInFlight * sharePpm - ownSlots * million
-    const restSlots = options.maxInFlight - ownSlots
+    const restPpm = maxInFlight * sharePpm - ownSlots * million
+    const restSlots = maxInFlight - ownSlots
     const turnPpm = restSlots > 0 ? restPpm / restSlots : 0
     if (owedPpm + turnPpm >= million && start('batch')) {
       owedPpm += turnPpm - million
@@ -95,14 +116,15 @@ export function createSlots(options: { maxInFlight: number; batchSharePpm: () =>
 }
 
 /**
- * Bytes that the lanes of a process hold: records from their arrival, outputs until they are committed. Fetching stops
- * above the budget and goes on at half of it. Batch lanes stop at half and go on at a quarter, so that a backlog of
- * theirs leaves room for what someone waits for. What is held is always worked on, so a record larger than the whole
- * budget passes too.
+ * Bytes that the lanes of a process hold: records from their arrival, outputs until they are committed. Fetching of a
+ * class stops where all lanes together hold more than its limit, and goes on at half of it; but not while the class itself
+ * holds less than its own part, so that neither class keeps the other from fetching. The limit is the whole budget for
+ * interactive lanes and half of it for batch lanes, the own part half of that. What is held is always worked on, so a
+ * record larger than the whole budget passes too.
  */
 export interface ByteBudget {
-  add(bytes: number): void
-  remove(bytes: number): void
+  add(laneClass: LaneClass, bytes: number): void
+  remove(laneClass: LaneClass, bytes: number): void
   mayFetch(laneClass: LaneClass): boolean
   held(): number
 }
@@ -111,28 +133,29 @@ export interface ByteBudget {
 export function createByteBudget(deps: { onChange: () => void }, options: { maxBytes: number }): ByteBudget {
   const limit: Record<LaneClass, number> = { interactive: options.maxBytes, batch: options.maxBytes / 2 }
   const open: Record<LaneClass, boolean> = { interactive: true, batch: true }
-  let held = 0
+  const held: Record<LaneClass, number> = { interactive: 0, batch: 0 }
+  const total = () => held.interactive + held.batch
 
-  function update(): void {
-    let changed = false
-    for (const laneClass of ['interactive', 'batch'] as const) {
-      const now = open[laneClass] ? held < limit[laneClass] : held <= limit[laneClass] / 2
-      changed ||= now !== open[laneClass]
-      open[laneClass] = now
-    }
-    if (changed) deps.onChange()
+  function isOpen(laneClass: LaneClass): boolean {
+    const most = limit[laneClass]
+    const own = most / 2
+    if (open[laneClass]) return total() < most || held[laneClass] < own
+    return total() <= most / 2 || held[laneClass] <= own / 2
+  }
+
+  function change(changing: LaneClass, bytes: number): void {
+    held[changing] += bytes
+    const interactive = isOpen('interactive')
+    const batch = isOpen('batch')
+    if (interactive === open.interactive && batch === open.batch) return
+    Object.assign(open, { interactive, batch })
+    deps.onChange()
   }
 
   return {
-    add(bytes) {
-      held += bytes
-      update()
-    },
-    remove(bytes) {
-      held -= bytes
-      update()
-    },
+    add: change,
+    remove: (laneClass, bytes) => change(laneClass, -bytes),
     mayFetch: (laneClass) => open[laneClass],
-    held: () => held,
+    held: total,
   }
 }

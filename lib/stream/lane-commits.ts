@@ -52,7 +52,15 @@ export interface LaneCommitsDeps {
 
 export function createLaneCommits(
   deps: LaneCommitsDeps,
-  options: { name: string; group: string; topic: string; partition: number; commitIntervalMs: number },
+  options: {
+    name: string
+    group: string
+    topic: string
+    partition: number
+    commitIntervalMs: number
+    /** Finished items for which it commits before the interval is over. */
+    enough: number
+  },
 ): LaneCommits {
   const { name, group, topic, partition } = options
   const at = { topic, partition }
@@ -67,7 +75,7 @@ export function createLaneCommits(
   function kick(): void {
     if (!deps.isOpen() || committing || outbox.size() === 0 || commitSoon) return
     const waitMs = lastCommitAtMs + options.commitIntervalMs - deps.nowMs()
-    if (waitMs > 0 && !deps.isDraining() && !outbox.isFull()) {
+    if (waitMs > 0 && !deps.isDraining() && !outbox.isFull() && outbox.size() < options.enough) {
       commitTimer ??= setTimeout(() => {
         commitTimer = null
         startCommit()

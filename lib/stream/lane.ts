@@ -61,6 +61,7 @@ export interface LaneOptions {
   maxHeldRecords: number
   maxRecordBytes: number
   orderKey: ((record: InboundRecord) => string) | undefined
+  fairKey: ((record: InboundRecord) => string) | undefined
 }
 
 /** Name of a lane, and of its audit chain. */
@@ -115,7 +116,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       nowMs: deps.nowMs,
       log: deps.log,
     },
-    { orderKey: options.orderKey },
+    options,
   )
 
   const commits = createLaneCommits(
@@ -130,7 +131,8 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
       refuse: takeBack,
       ended: updateFetching,
     },
-    { ...at, name, group, commitIntervalMs: options.commitIntervalMs },
+    // Finished records are held until they are committed: a quarter of what the lane may hold is no reason to wait.
+    { ...at, name, group, commitIntervalMs: options.commitIntervalMs, enough: options.maxHeldRecords / 4 },
   )
   const openingDeps: LaneOpeningDeps = { ...deps, release: () => commits.release(), opened: onOpened, cannotOpen }
 
@@ -190,7 +192,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     const item = items.get(offset)
     if (!item) return
     items.delete(offset)
-    deps.bytes.remove(item.bytes)
+    deps.bytes.remove(laneClass, item.bytes)
   }
 
   function accept(fetched: FetchedRecords): void {
@@ -211,7 +213,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
         deps.metrics?.recordRejected(topic, poison.code)
       }
       items.set(offset, item)
-      deps.bytes.add(item.bytes)
+      deps.bytes.add(laneClass, item.bytes)
       work.add(item)
     }
     updateFetching()
@@ -256,7 +258,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
     }
     const bytes = outputBytes(item)
     item.bytes += bytes
-    deps.bytes.add(bytes)
+    deps.bytes.add(laneClass, bytes)
     commits.push(item)
   }
 
@@ -280,7 +282,7 @@ export function createLane(deps: LaneDeps, options: LaneOptions): Lane {
   function takeBack(item: WorkItem, error: unknown): void {
     const bytes = outputBytes(item)
     item.bytes -= bytes
-    deps.bytes.remove(bytes)
+    deps.bytes.remove(laneClass, bytes)
     endAlone(item.record.offset)
     work.refuse(item, error)
   }

@@ -5,6 +5,7 @@ import type { Logger } from '#lib/telemetry/logger'
 import { abortable } from './abortable.ts'
 import { rendezvousAssigner } from './assigner.ts'
 import { carryHeaders } from './carried-headers.ts'
+import { createBatchPace } from './batch-pace.ts'
 import { createByteBudget, createSlots, type LaneClass } from './capacity.ts'
 import { createConsumerLoop, type ConsumerLoop } from './consumer-loop.ts'
 import { consumerConfig, producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
@@ -41,12 +42,25 @@ export interface StageOptions {
   reject: Reject
   /** Records of one key are handled one at a time, in offset order. */
   orderKey?: (record: InboundRecord) => string
+  /**
+   * Of the records that a lane holds, the keys take turns in being started; those of one key start in offset order. From
+   * the record's bytes and headers alone; asked once a record, and must not throw. What a lane holds is bounded, so that
+   * a key still waits for records of others that stand before its own in the log. @default none: in offset order
+   */
+  fairKey?: (record: InboundRecord) => string
   /** Records handled at once in this process. Raise where the work waits for others. @default 256 */
   maxInFlight?: number
   /** Share of maxInFlight that batch lanes have while they have work, parts per million. @default 250_000 */
   batchSharePpm?: () => number
+  /** Share of maxInFlight that batch lanes never take, so that interactive records find it free, ppm. @default 100_000 */
+  interactiveReservePpm?: () => number
   /** Least time between two commits of a busy lane, ms; an idle one commits at once. @default 20 */
   commitIntervalMs?: number
+  /**
+   * The same for batch lanes. An open transaction hides what others write after it in the same partitions, so fewer and
+   * larger ones leave interactive results seen sooner, and cost less; a crash repeats as much more work. @default 500
+   */
+  batchCommitIntervalMs?: number
   /** Records and outputs in memory above which fetching stops. @default 64 MiB */
   maxBufferedBytes?: number
   /** Records that a lane holds before its fetching stops. @default 2_048 */
@@ -60,7 +74,9 @@ export interface StageOptions {
 export const stageDefaults = {
   maxInFlight: 256,
   batchSharePpm: () => 250_000,
+  interactiveReservePpm: () => 100_000,
   commitIntervalMs: 20,
+  batchCommitIntervalMs: 500,
   maxBufferedBytes: 64 * 1024 * 1024,
   maxHeldRecords: 2_048,
   maxRecordBytes: 4 * 1024 * 1024 - 64 * 1024,
@@ -92,7 +108,7 @@ const lagEveryMs = 5_000
  */
 export function createStage(deps: StageDeps, given: StageOptions): Stage {
   const options = { ...stageDefaults, ...given }
-  const { group, topics } = options
+  const { group, topics, commitIntervalMs, batchCommitIntervalMs } = options
   // One life of this process, for the poison memory.
   const owner = randomUUID()
   const laneClasses = new Map(topics.map((topic) => [topic.name, topic.lane]))
@@ -105,7 +121,13 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
   let draining = false
   let admin: Admin
 
-  const slots = createSlots(options)
+  const pace = createBatchPace({
+    nowMs: deps.nowMs,
+    busyMs: () => performance.eventLoopUtilization().active,
+    later: (act, ms) => void (ms === 0 ? setImmediate(act) : setTimeout(act, ms)),
+    resume: () => slots.pump(),
+  })
+  const slots = createSlots({ ...options, pace })
   const bytes = createByteBudget({ onChange: updateFetching }, { maxBytes: options.maxBufferedBytes })
   const turn = createTurn()
   const loop: ConsumerLoop = createConsumerLoop(deps, {
@@ -158,6 +180,7 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
       return
     }
     const name = laneName(group, topic, partition)
+    const laneClass = laneClasses.get(topic) ?? 'batch'
     const transactionalId = transactionalIdOf(group, topic, partition)
     const lane = createLane(
       {
@@ -177,7 +200,12 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
         bytes,
         suspicion: createSuspicion(
           { memory: deps.poison, turn, log: deps.log },
-          { lane: name, owner, windowRecords: 2 * options.maxInFlight },
+          // What started after the last commit is among these: with fair keys it need not be the next in the log.
+          {
+            lane: name,
+            owner,
+            windowRecords: 2 * options.maxInFlight + (options.fairKey ? options.maxHeldRecords : 0),
+          },
         ),
         journal: deps.journal,
         handle: async (record, signal) => carryHeaders(record, await options.handle(record, signal)),
@@ -186,7 +214,15 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
         nowMs: deps.nowMs,
         log: deps.log,
       },
-      { ...options, topic, partition, laneClass: laneClasses.get(topic) ?? 'batch', orderKey: options.orderKey },
+      {
+        ...options,
+        topic,
+        partition,
+        laneClass,
+        commitIntervalMs: laneClass === 'batch' ? Math.max(commitIntervalMs, batchCommitIntervalMs) : commitIntervalMs,
+        orderKey: options.orderKey,
+        fairKey: options.fairKey,
+      },
     )
     lanes.set(name, lane)
     slots.add(lane)

@@ -1,5 +1,6 @@
 import { errorCodeOf, isRetryable, messageOf, ShuntError } from '#lib/errors'
 import type { Logger } from '#lib/telemetry/logger'
+import { createFairQueue } from './fair-queue.ts'
 import { HeldError, holdFor, type Hold } from './held-error.ts'
 import type { Handle, Handled, InboundRecord, Reject } from './types.ts'
 
@@ -18,10 +19,22 @@ export interface WorkItem {
   abort: AbortController | null
   /** It holds its order key: others of the key wait. */
   holdsKey: boolean
+  /** Whose turn it takes among those that wait. */
+  fairKey: string
 }
 
 export function createWorkItem(record: InboundRecord, bytes: number): WorkItem {
-  return { record, bytes, handled: null, tries: 0, refusal: null, startedAtMs: 0, abort: null, holdsKey: false }
+  return {
+    record,
+    bytes,
+    handled: null,
+    tries: 0,
+    refusal: null,
+    startedAtMs: 0,
+    abort: null,
+    holdsKey: false,
+    fairKey: '',
+  }
 }
 
 export interface WorkQueueDeps {
@@ -32,7 +45,7 @@ export interface WorkQueueDeps {
   finished: (item: WorkItem) => void
   /** A record that waited after a failure may start again. */
   due: () => void
-  /** May the record start? Called in order, right before the start. */
+  /** May the record start? Called right before the start. */
   admit: (offset: number) => boolean
   /** Awaited before a record is handled alone; and told when that did not lead to a finished item. */
   alone: { before: (offset: number) => Promise<void>; ended: (offset: number) => void }
@@ -63,18 +76,22 @@ const triesOfUnknown = 3
 const firstRetryMs = 200
 const lastRetryMs = 30_000
 
+export interface WorkQueueOptions {
+  /** Records of one key are handled one at a time, in offset order. All of them must have one fair key. */
+  orderKey?: ((record: InboundRecord) => string) | undefined
+  /** Keys take turns in starting records. Asked once a record; must not throw. @default all have one key */
+  fairKey?: ((record: InboundRecord) => string) | undefined
+}
+
 /**
- * The records of one lane on their way through `handle`: any number at once, started in offset order; those of one order
- * key one at a time. What fails retryably is run again for ever, with a jittered pause that doubles up to 30 s; what
- * fails otherwise goes to `reject`. What is held (held-error.ts) is no failure, and comes again when its wait is over.
+ * The records of one lane on their way through `handle`: any number at once, those of one order key one at a time. Of
+ * those that wait, the fair keys take turns; those of one fair key start in offset order. What fails retryably is run
+ * again for ever, with a jittered pause that doubles up to 30 s; what fails otherwise goes to `reject`. What is held
+ * (held-error.ts) is no failure, and comes again when its wait is over.
  */
-export function createWorkQueue(
-  deps: WorkQueueDeps,
-  options: { orderKey?: ((record: InboundRecord) => string) | undefined },
-): WorkQueue {
-  // Taken from the front without moving the rest; what was taken is let go of, since it may hold a megabyte.
-  let waiting: (WorkItem | undefined)[] = []
-  let head = 0
+export function createWorkQueue(deps: WorkQueueDeps, options: WorkQueueOptions): WorkQueue {
+  const byOffset = (a: WorkItem, b: WorkItem) => a.record.offset - b.record.offset
+  const waiting = createFairQueue<WorkItem>((item) => item.fairKey, byOffset)
   // Failed and due again, or freed by the one before them of the same key: they go first.
   const due: WorkItem[] = []
   const running = new Set<WorkItem>()
@@ -85,27 +102,32 @@ export function createWorkQueue(
   let stopped = false
   let lastError: string | null = null
 
-  const stillWaiting = () => waiting.slice(head) as WorkItem[]
   const keyOf = (item: WorkItem) => options.orderKey?.(item.record)
 
-  function takeNext(): WorkItem | undefined {
-    const first = due[0] ?? waiting[head]
-    if (!first || !deps.admit(first.record.offset)) return undefined
-    if (due.length > 0) return due.shift()
-    waiting[head++] = undefined
-    if (head > 1_024 && head * 2 > waiting.length) {
-      waiting = waiting.slice(head)
-      head = 0
+  /**
+   * The one whose turn it is; where that lies too far ahead to be admitted, the lowest, which nothing but a full process
+   * keeps from starting. One that is handled alone is the lowest too.
+   */
+  function takeWaiting(alone: boolean): WorkItem | undefined {
+    const next = alone ? undefined : waiting.next()
+    if (next && deps.admit(next.record.offset)) {
+      waiting.take(next)
+      return next
     }
-    return first
+    let lowest: WorkItem | undefined
+    for (const first of waiting.firsts()) if (!lowest || byOffset(first, lowest) < 0) lowest = first
+    if (!lowest || lowest === next || !deps.admit(lowest.record.offset)) return undefined
+    waiting.remove(lowest)
+    return lowest
   }
 
-  /** The next whose key is free. One of `due` holds its key already, or has no need of it. */
-  function takeStartable(): WorkItem | undefined {
+  /** The next whose order key is free. One of `due` holds its key already, or has no need of it. */
+  function takeStartable(alone: boolean): WorkItem | undefined {
+    const [first] = due
+    if (first) return deps.admit(first.record.offset) ? due.shift() : undefined
     for (;;) {
-      const isDue = due.length > 0
-      const item = takeNext()
-      if (!item || isDue) return item
+      const item = takeWaiting(alone)
+      if (!item) return undefined
       const key = keyOf(item)
       if (key === undefined) return item
       const queued = busyKeys.get(key)
@@ -208,10 +230,13 @@ export function createWorkQueue(
   }
 
   return {
-    add: (item) => void waiting.push(item),
+    add(item) {
+      item.fairKey = options.fairKey?.(item.record) ?? ''
+      waiting.add(item)
+    },
     startNext(alone) {
       if (stopped) return false
-      const item = takeStartable()
+      const item = takeStartable(alone)
       if (!item) return false
       launch(item, alone)
       return true
@@ -231,8 +256,7 @@ export function createWorkQueue(
         forget(item)
         freeKey(item)
       }
-      waiting = stillWaiting().filter((item) => !gone(item))
-      head = 0
+      for (const item of [...waiting].filter(gone)) waiting.remove(item)
       for (const item of due.filter(gone)) {
         due.splice(due.indexOf(item), 1)
         freeKey(item)
@@ -243,10 +267,9 @@ export function createWorkQueue(
       }
     },
     clearWaiting() {
-      const cleared = [...stillWaiting(), ...due, ...retrying.keys(), ...[...busyKeys.values()].flat()]
+      const cleared = [...waiting, ...due, ...retrying.keys(), ...[...busyKeys.values()].flat()]
       for (const item of retrying.keys()) forget(item)
-      waiting = []
-      head = 0
+      waiting.clear()
       due.length = 0
       for (const key of busyKeys.keys()) busyKeys.set(key, [])
       return cleared
@@ -254,8 +277,7 @@ export function createWorkQueue(
     stop() {
       stopped = true
       for (const item of [...running, ...retrying.keys()]) forget(item)
-      waiting = []
-      head = 0
+      waiting.clear()
       due.length = 0
       busyKeys.clear()
     },
@@ -265,7 +287,7 @@ export function createWorkQueue(
       let oldest: number | null = null
       for (const item of running) oldest = Math.min(oldest ?? item.startedAtMs, item.startedAtMs)
       return {
-        waiting: waiting.length - head + due.length + queued,
+        waiting: waiting.size() + due.length + queued,
         running: running.size,
         retrying: retrying.size,
         oldestStartedAtMs: oldest,

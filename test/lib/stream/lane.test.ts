@@ -1,7 +1,7 @@
 import type { Producer } from 'kafkajs'
 import { describe, expect, test, vi } from 'vitest'
 import { createByteBudget, createSlots } from '#lib/stream/capacity'
-import { createLane, type LaneDeps } from '#lib/stream/lane'
+import { createLane, type LaneDeps, type LaneOptions } from '#lib/stream/lane'
 import { encodeProgress, initialProgress } from '#lib/stream/progress-codec'
 import type { Suspicion } from '#lib/stream/suspicion'
 import type { InboundRecord } from '#lib/stream/types'
@@ -29,7 +29,7 @@ const innocent: Suspicion = {
 }
 
 /** A lane over a broker whose commits succeed or fail as the test says. */
-function laneRig(given: Partial<LaneDeps> = {}) {
+function laneRig(given: Partial<LaneDeps> = {}, more: Partial<LaneOptions> = {}) {
   let opened = 0
   const commits: PromiseWithResolvers<void>[] = []
   const heartbeats: (() => void)[] = []
@@ -60,7 +60,7 @@ function laneRig(given: Partial<LaneDeps> = {}) {
     whyMissing: () => Promise.reject(new Error('not asked for')),
     fetching: { seek: () => {}, pause: () => {}, resume: () => {} },
     stillOwned: () => new Promise((resolve) => heartbeats.push(() => resolve(true))),
-    slots: createSlots({ maxInFlight: 10, batchSharePpm: () => 250_000 }),
+    slots: createSlots({ maxInFlight: 10, batchSharePpm: () => 250_000, interactiveReservePpm: () => 100_000 }),
     bytes: createByteBudget({ onChange: () => {} }, { maxBytes: 1_000_000 }),
     suspicion: innocent,
     journal: undefined,
@@ -80,6 +80,8 @@ function laneRig(given: Partial<LaneDeps> = {}) {
     maxHeldRecords: 100,
     maxRecordBytes: 1_000_000,
     orderKey: undefined,
+    fairKey: undefined,
+    ...more,
   })
   deps.slots.add(lane)
   return {
@@ -127,6 +129,22 @@ test('a rebalance waits for the commit under way, then opens the lane anew', asy
   await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
   await settled()
   expect(rig.opened()).toBe(2)
+})
+
+test('a busy lane gathers for its interval, unless that would hold up its fetching', async () => {
+  const rig = laneRig({}, { commitIntervalMs: 60_000, maxHeldRecords: 8 })
+  rig.lane.open()
+  await vi.waitFor(() => expect(rig.lane.status().state).toBe('open'))
+  const accept = (offset: number) =>
+    rig.lane.accept({ fetchedOffset: offset, lastOffset: offset, records: [record(offset)] })
+  accept(0)
+  await vi.waitFor(() => expect(rig.commits).toHaveLength(1))
+  rig.commits[0]!.resolve()
+  accept(1)
+  await settled()
+  expect([rig.commits.length, rig.lane.status().finished]).toEqual([1, 1])
+  accept(2)
+  await vi.waitFor(() => expect(rig.commits).toHaveLength(2))
 })
 
 test('a record that is held keeps none of the response that it came in', async () => {
