@@ -251,6 +251,12 @@ export const policySchema = z.strictObject({
     .strictObject({
       /** Share of a stage's capacity that batch steps may always use, even beside interactive ones. @default 0.2 */
       batchSharePpm: ppm.min(10_000).max(990_000).default(200_000),
+      /**
+       * Share of each stage's and each backend's slots that batch steps leave free even where nothing else is to be done,
+       * so that an interactive step need not wait for a batch call to end. Rounded up, but never the only slot; it goes
+       * before batchSharePpm. @default 0.1
+       */
+      interactiveReservePpm: ppm.max(900_000).default(100_000),
     })
     .prefault({}),
 })

@@ -11,6 +11,7 @@ import type { AuditDraft, Handled } from '#lib/stream/types'
 import type { StepLog } from '#lib/telemetry/step-log'
 import type { AttemptMetrics } from '#lib/telemetry/step-metrics'
 import type { CallEnd, LostCall, ModelJob } from './call-end.ts'
+import { tenantHeaders } from './fair-key.ts'
 
 export interface ConcludeDeps {
   codec: Pick<Codec, 'encode'>
@@ -101,7 +102,7 @@ function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit
   deps.stepLog.concluded(routed.step, attempt, null)
   const value = deps.codec.encode('routed-step', { ...routed, attempts: [...routed.attempts, attempt] })
   const topic = inNamespace(deps.namespace, twinFor('agent.steps.reroute', routed.step.priority))
-  return { records: [{ topic, key: routed.step.taskId, value }], audit }
+  return { records: [{ topic, key: routed.step.taskId, value, headers: tenantHeaders(routed.step.tenantId) }], audit }
 }
 
 function lastAttempt(job: ModelJob, end: CallEnd, verdict: Verdict, detail: string | null): Attempt {

@@ -11,6 +11,7 @@ import { extractFeatures, type StepFeatures } from '#lib/routing/features'
 import type { Scoring } from '#lib/routing/scoring'
 import type { ScoreStep } from '#lib/scoring/score-step'
 import type { Handled } from '#lib/stream/types'
+import { tenantHeaders } from '#lib/worker/fair-key'
 import { decideWithinBudget, type DecideWithinBudgetDeps } from './decide-within-budget.ts'
 
 export interface DecideDeps extends DecideWithinBudgetDeps {
@@ -96,7 +97,7 @@ export async function decideStep(deps: DecideDeps, input: StepToDecide, policy: 
       attempts,
     })
     const topic = inNamespace(deps.namespace, twinFor(flow, step.priority))
-    return { records: [{ topic, key: step.taskId, value }], audit: [decision] }
+    return { records: [{ topic, key: step.taskId, value, headers: tenantHeaders(step.tenantId) }], audit: [decision] }
   }
 
   const result = buildStepResult(step, origin, attempts, endOf(outcome, attempts, policy.hash, snapshot.nowMs))

@@ -11,6 +11,7 @@ import { createScoreMetrics } from '#lib/telemetry/score-metrics'
 import { createScorerDrift } from '#lib/telemetry/scorer-drift'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createDecisionMetrics } from '#lib/telemetry/step-metrics'
+import { createFairKey } from './fair-key.ts'
 import { createHandle, type HandleDeps } from './handle-record.ts'
 import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
@@ -46,6 +47,8 @@ await runService(
       // Deciding waits for Redis alone, and claims that wait together go together.
       maxInFlight: 1_024,
       batchSharePpm: () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000,
+      interactiveReservePpm: () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000,
+      fairKey: createFairKey(deps),
       drainMs: config.shutdownGraceMs,
     })
   },

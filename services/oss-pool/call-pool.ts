@@ -100,12 +100,26 @@ async function acquire(
   signal: AbortSignal,
   avoid: string | undefined,
 ): Promise<Backend | 'expired' | 'unavailable'> {
-  const { taskId, priority } = job.routed.step
+  const { taskId, tenantId, priority } = job.routed.step
   const { model, permits, policy } = job
   const waitMs = policy.limits.backendWaitMs
   try {
-    const backend = await deps.pool.acquire({ model: model.id, taskId, priority, permits, avoid, waitMs, signal })
-    return backend ?? 'unavailable'
+    const backend = await deps.pool.acquire({
+      model: model.id,
+      taskId,
+      tenantId,
+      priority,
+      permits,
+      avoid,
+      waitMs,
+      signal,
+    })
+    if (backend === null) return 'unavailable'
+    // The timer of the deadline may be late, and a call costs.
+    if (deps.nowMs() < job.deadlineAtMs) return backend
+    backend.health.ended(backend.health.epoch())
+    deps.pool.release(backend, priority)
+    return 'expired'
   } catch {
     return 'expired'
   }
@@ -134,7 +148,7 @@ async function callOnce(
     if (error.reason === 'rate_limited') health.pauseUntil(deps.nowMs() + (error.retryAfterMs ?? 200))
     return error
   } finally {
-    deps.pool.release(backend)
+    deps.pool.release(backend, job.routed.step.priority)
   }
 }
 

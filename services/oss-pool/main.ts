@@ -3,6 +3,7 @@ import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { tenantOfHeader } from '#lib/worker/fair-key'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
@@ -20,7 +21,8 @@ await runService('oss-pool', async ({ config, log, codec, policies, orders, regi
   const { namespace, replica } = config
   const { maxInFlight, commitIntervalMs } = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
   const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
-  const pool = createPool({ nowMs: Date.now, batchSharePpm })
+  const interactiveReservePpm = () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000
+  const pool = createPool({ nowMs: Date.now, batchSharePpm, interactiveReservePpm })
   createPoolMetrics(registry, pool)
 
   policies.onChange(({ hash, policy }) => {
@@ -47,6 +49,8 @@ await runService('oss-pool', async ({ config, log, codec, policies, orders, regi
     maxInFlight,
     commitIntervalMs,
     batchSharePpm,
+    interactiveReservePpm,
+    fairKey: tenantOfHeader,
     drainMs: config.shutdownGraceMs,
   })
 })

@@ -1,5 +1,7 @@
 import type { StepPriority } from '#lib/events/types.generated'
 import type { ChatModel } from '#lib/models/chat-model'
+import { reservedSlots } from '#lib/stream/capacity'
+import { createFairQueue } from '#lib/stream/fair-queue'
 import type { NamedPlace } from '#lib/worker/permits'
 import { createHealth, healthDefaults, type Health, type HealthOptions } from './health.ts'
 import { chooseBackend } from './rank-backends.ts'
@@ -12,6 +14,8 @@ export interface Backend extends NamedPlace {
   chat: ChatModel
   health: Health
   inFlight: number
+  /** Of these, those of batch steps. */
+  batchInFlight: number
   maxInFlight: number
   /** Every setting that makes it another backend when changed. */
   identity: string
@@ -22,6 +26,8 @@ export interface Backend extends NamedPlace {
 export interface Wanted {
   model: string
   taskId: string
+  /** Tenants take turns. */
+  tenantId: string
   priority: StepPriority
   /** Asked at the moment a backend is given, and no later: the step may have waited through a change of policy. */
   permits: (place: NamedPlace) => boolean
@@ -38,7 +44,7 @@ export interface Pool {
   /** Waits for a free slot. null where none came in `waitMs`. Rejects with the signal's reason. */
   acquire(wanted: Wanted): Promise<Backend | null>
   /** Gives the slot back, after the call was reported to `backend.health`. */
-  release(backend: Backend): void
+  release(backend: Backend, priority: StepPriority): void
   /** Lets those who wait look again, since time has passed: call it several times a second. */
   tick(): void
   /** How many wait. */
@@ -55,6 +61,8 @@ export interface PoolDeps {
   nowMs: () => number
   /** Of the policy in force: what batch steps get of the slots while both kinds wait, parts per million. */
   batchSharePpm: () => number
+  /** Likewise: what batch steps leave free of each backend's slots, so that an interactive step finds one. */
+  interactiveReservePpm: () => number
 }
 
 interface Waiter {
@@ -67,26 +75,38 @@ interface Waiter {
 const million = 1_000_000
 
 /**
- * Slots of the backends. Who waits is served in order within its priority; interactive steps go first, and batch steps
- * get their share of the grants while they wait. One whose backends are all busy holds up no other.
+ * Slots of the backends. Interactive steps go first; batch steps get their share of the grants while they wait, and never
+ * the last slots of a backend, which a long batch call would keep from everyone. Within a priority tenants take turns, and
+ * a tenant's steps go in order. One whose backends are all busy holds up no other.
  */
 export function createPool(deps: PoolDeps, healthOptions: HealthOptions = healthDefaults): Pool {
   let backends: Backend[] = []
-  const waiting: Record<StepPriority, Set<Waiter>> = { interactive: new Set(), batch: new Set() }
+  const line = () => createFairQueue<Waiter>(({ wanted }) => wanted.tenantId)
+  const waiting = { interactive: line(), batch: line() }
   let batchDuePpm = 0
 
   const serves = (backend: Backend, wanted: Wanted) => backend.model === wanted.model && wanted.permits(backend)
 
-  function choose(wanted: Wanted): Backend | undefined {
-    const usable = backends.filter((backend) => backend.health.available() && serves(backend, wanted))
-    const others = usable.filter((backend) => backend.id !== wanted.avoid)
+  function hasRoom({ inFlight, batchInFlight, maxInFlight }: Backend, priority: StepPriority): boolean {
+    if (inFlight >= maxInFlight) return false
     return (
-      chooseBackend(others, wanted.taskId) ?? (others.length === 0 ? chooseBackend(usable, wanted.taskId) : undefined)
+      priority === 'interactive' ||
+      batchInFlight < maxInFlight - reservedSlots(maxInFlight, deps.interactiveReservePpm())
     )
   }
 
-  function take(backend: Backend): Backend {
+  function choose(wanted: Wanted): Backend | undefined {
+    const usable = backends.filter((backend) => backend.health.available() && serves(backend, wanted))
+    const others = usable.filter((backend) => backend.id !== wanted.avoid)
+    return chooseBackend(
+      (others.length === 0 ? usable : others).filter((backend) => hasRoom(backend, wanted.priority)),
+      wanted.taskId,
+    )
+  }
+
+  function take(backend: Backend, priority: StepPriority): Backend {
     backend.inFlight++
+    if (priority === 'batch') backend.batchInFlight++
     backend.health.started()
     return backend
   }
@@ -95,21 +115,21 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
     // Asked first: a full pool has hundreds waiting, and what each may use is costly to find out.
     const open = new Set<string>()
     for (const backend of backends)
-      if (backend.inFlight < backend.maxInFlight && backend.health.available()) open.add(backend.model)
+      if (hasRoom(backend, priority) && backend.health.available()) open.add(backend.model)
     if (open.size === 0) return false
     for (const waiter of waiting[priority]) {
       if (!open.has(waiter.wanted.model)) continue
       const backend = choose(waiter.wanted)
       if (!backend) continue
-      waiting[priority].delete(waiter)
-      waiter.settle(take(backend))
+      waiting[priority].take(waiter)
+      waiter.settle(take(backend, priority))
       return true
     }
     return false
   }
 
   function grantOne(): boolean {
-    const bothWait = waiting.interactive.size > 0 && waiting.batch.size > 0
+    const bothWait = waiting.interactive.size() > 0 && waiting.batch.size() > 0
     if (!bothWait) return grantFirst('interactive') || grantFirst('batch')
     const duePpm = Math.min(million, batchDuePpm + deps.batchSharePpm())
     if (duePpm >= million && grantFirst('batch')) {
@@ -121,7 +141,7 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
     return true
   }
 
-  const waitingCount = () => waiting.interactive.size + waiting.batch.size
+  const waitingCount = () => waiting.interactive.size() + waiting.batch.size()
   const wake = () => {
     while (waitingCount() > 0 && grantOne());
   }
@@ -134,7 +154,7 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
       const inUse = backends.some((backend) => serves(backend, wanted) && backend.health.state() !== 'ejected')
       waiter.strandedAtMs = inUse ? undefined : (waiter.strandedAtMs ?? nowMs)
       if (waiter.strandedAtMs === undefined || nowMs - waiter.strandedAtMs < wanted.waitMs) continue
-      waiting[wanted.priority].delete(waiter)
+      waiting[wanted.priority].remove(waiter)
       waiter.settle(null)
     }
   }
@@ -144,16 +164,16 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
       const known = new Map(backends.map((backend) => [backend.identity, backend]))
       backends = specs.map((spec) => {
         const kept = known.get(spec.identity)
-        if (!kept) return { ...spec, inFlight: 0, health: createHealth(deps, healthOptions) }
+        if (!kept) return { ...spec, inFlight: 0, batchInFlight: 0, health: createHealth(deps, healthOptions) }
         kept.maxInFlight = spec.maxInFlight
         return kept
       })
       wake()
     },
     acquire(wanted) {
-      const nobodyWaits = waiting[wanted.priority].size === 0
+      const nobodyWaits = waiting[wanted.priority].size() === 0
       const backend = nobodyWaits && !wanted.signal.aborted ? choose(wanted) : undefined
-      if (backend) return Promise.resolve(take(backend))
+      if (backend) return Promise.resolve(take(backend, wanted.priority))
       return new Promise((resolve, reject) => {
         const waiter: Waiter = {
           wanted,
@@ -164,7 +184,7 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
           },
         }
         const giveUp = () => {
-          waiting[wanted.priority].delete(waiter)
+          waiting[wanted.priority].remove(waiter)
           reject(wanted.signal.reason as Error)
         }
         if (wanted.signal.aborted) return giveUp()
@@ -172,8 +192,9 @@ export function createPool(deps: PoolDeps, healthOptions: HealthOptions = health
         waiting[wanted.priority].add(waiter)
       })
     },
-    release(backend) {
+    release(backend, priority) {
       backend.inFlight--
+      if (priority === 'batch') backend.batchInFlight--
       wake()
     },
     tick() {

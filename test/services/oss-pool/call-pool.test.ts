@@ -5,7 +5,7 @@ import type { ChatModel } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import type { ModelJob } from '#lib/worker/call-end'
 import { createCallPool } from '../../../services/oss-pool/call-pool.ts'
-import { createPool, type BackendSpec } from '../../../services/oss-pool/pool.ts'
+import { createPool, type BackendSpec, type Wanted } from '../../../services/oss-pool/pool.ts'
 
 // Pauses are counted, not waited for.
 vi.mock(import('node:timers/promises'), async (original) => ({
@@ -36,12 +36,12 @@ function harness(forbidden: string | null = null, ...standing: Standing['is'][])
     apiKey: undefined,
   })
   const pool = createPool(
-    { nowMs: () => 0, batchSharePpm: () => 0 },
+    { nowMs: () => 0, batchSharePpm: () => 0, interactiveReservePpm: () => 0 },
     { failuresToEject: 9, ejectMs: 9e6, maxEjectMs: 9e6 },
   )
   pool.apply([spec('a'), spec('b')])
   const job = {
-    routed: { step: { taskId: 't', priority: 'interactive' }, decision: { maxOutputTokens: 8 } },
+    routed: { step: { taskId: 't', tenantId: 'acme', priority: 'interactive' }, decision: { maxOutputTokens: 8 } },
     model: { id: 'open' },
     policy: { limits: { backendWaitMs: 1_000 } },
     orders: { standing: () => ({ is: standing.shift() ?? 'free' }), held: () => new Error('held') },
@@ -54,13 +54,37 @@ function harness(forbidden: string | null = null, ...standing: Standing['is'][])
     expect(await call()).toMatchObject({ kind: 'failed', callNo: 3 })
     return { calls, pauses: vi.mocked(sleep).mock.calls.length }
   }
-  return { pool, calls, call, run }
+  return { pool, job, calls, call, run }
 }
+
+const wantedOf = ({ model, routed, permits }: ModelJob): Wanted => ({
+  model: model.id,
+  taskId: routed.step.taskId,
+  tenantId: routed.step.tenantId,
+  priority: routed.step.priority,
+  permits,
+  waitMs: 1_000,
+  signal: new AbortController().signal,
+})
 
 test('after a failure the other backend is called at once', async () => {
   const { calls, pauses } = await harness().run()
   expect(new Set(calls)).toEqual(new Set(['a', 'b']))
   expect(pauses).toBe(0)
+})
+
+test('a slot that comes after the deadline, before its timer fires, is given back unused', async () => {
+  const { pool, job, calls } = harness()
+  const [a, b] = [await pool.acquire(wantedOf(job)), await pool.acquire(wantedOf(job))]
+  let nowMs = 99_999
+  const callPool = createCallPool({ pool, nowMs: () => nowMs, random: () => 0.5 })
+  const end = callPool(job, new AbortController().signal)
+  nowMs = 100_000
+  pool.release(a!, 'interactive')
+  expect(await end).toMatchObject({ kind: 'expired', outcomeUnknown: false, callNo: 0 })
+  pool.release(b!, 'interactive')
+  expect(calls).toEqual([])
+  expect(pool.backends().map(({ inFlight }) => inFlight)).toEqual([0, 0])
 })
 
 test('the same backend is called again after a pause where the other is ejected', async () => {

@@ -1,8 +1,8 @@
-import { assert, array, integer, property, string } from 'fast-check'
+import { assert, array, asyncProperty, integer, nat, property, record, string } from 'fast-check'
 import { expect, test } from 'vitest'
 import type { StepPriority } from '#lib/events/types.generated'
 import { createStandIn } from '#lib/models/stand-in'
-import { createPool, type BackendSpec, type Wanted } from '../../../services/oss-pool/pool.ts'
+import { createPool, type Backend, type BackendSpec, type Pool, type Wanted } from '../../../services/oss-pool/pool.ts'
 import { chooseBackend } from '../../../services/oss-pool/rank-backends.ts'
 
 const spec = (id: string, more: Partial<BackendSpec> = {}): BackendSpec => ({
@@ -23,6 +23,7 @@ const spec = (id: string, more: Partial<BackendSpec> = {}): BackendSpec => ({
 const wanted = (more: Partial<Wanted> = {}): Wanted => ({
   model: 'open',
   taskId: 'task',
+  tenantId: 'acme',
   priority: 'interactive',
   permits: () => true,
   waitMs: 1_000,
@@ -30,9 +31,13 @@ const wanted = (more: Partial<Wanted> = {}): Wanted => ({
   ...more,
 })
 
-function harness(specs: BackendSpec[], batchSharePpm = 250_000) {
+function harness(specs: BackendSpec[], batchSharePpm = 250_000, interactiveReservePpm = 0) {
   let now = 0
-  const pool = createPool({ nowMs: () => now, batchSharePpm: () => batchSharePpm })
+  const pool = createPool({
+    nowMs: () => now,
+    batchSharePpm: () => batchSharePpm,
+    interactiveReservePpm: () => interactiveReservePpm,
+  })
   pool.apply(specs)
   return { pool, at: (ms: number) => (now = ms) }
 }
@@ -65,13 +70,13 @@ test('who waits is served in order, interactive before batch, and batch by its s
   const queue = async (name: string, priority: StepPriority) => {
     const backend = await pool.acquire(wanted({ priority }))
     order.push(name)
-    pool.release(backend!)
+    pool.release(backend!, priority)
   }
   const all = ['b1', 'b2'].map((name) => queue(name, 'batch'))
   all.push(...['i1', 'i2', 'i3', 'i4', 'i5'].map((name) => queue(name, 'interactive')))
   // Time that passes without a free slot earns nobody anything.
   for (let i = 0; i < 20; i++) pool.tick()
-  pool.release(first)
+  pool.release(first, 'interactive')
   await Promise.all(all)
   expect(order.filter((name) => name.startsWith('i'))).toEqual(['i1', 'i2', 'i3', 'i4', 'i5'])
   expect(order.indexOf('b1')).toBe(3)
@@ -85,7 +90,7 @@ test('one who may not have the free backend holds up no other', async () => {
   const other = pool.acquire(wanted())
   pool.tick()
   expect((await other)!.id).toBe('b')
-  pool.release(a)
+  pool.release(a, 'interactive')
   expect((await onlyA)!.id).toBe('a')
 })
 
@@ -95,7 +100,7 @@ test('I2: permission is asked when a backend is given, not when the step began t
   let region = 'eu'
   const waiting = pool.acquire(wanted({ permits: (place) => place.region === region }))
   region = 'us'
-  pool.release(held)
+  pool.release(held, 'interactive')
   expect(pool.waiting()).toBe(1)
   pool.apply([spec('a', { region: 'us' })])
   expect((await waiting)!.region).toBe('us')
@@ -141,4 +146,79 @@ test('a policy keeps the health and the calls of the backends that stay', async 
     ['a', 1, 9],
     ['b', 0, 1],
   ])
+})
+
+/** Takes slots at once, for as many as there are. */
+async function grab(pool: Pool, priority: StepPriority, times: number): Promise<Backend[]> {
+  const given: Backend[] = []
+  for (let i = 0; i < times; i++) void pool.acquire(wanted({ priority })).then((backend) => given.push(backend!))
+  await settled()
+  return given
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+test('a backend full of batch calls has room for an interactive one', async () => {
+  const { pool } = harness([spec('a', { maxInFlight: 4 }), spec('b', { maxInFlight: 1 })], 250_000, 250_000)
+  expect(await grab(pool, 'batch', 9)).toHaveLength(4)
+  const [backend] = await grab(pool, 'interactive', 1)
+  expect(backend).toMatchObject({ id: 'a', inFlight: 4, batchInFlight: 3 })
+  // The slot that it leaves stays free for the next.
+  pool.release(backend!, 'interactive')
+  await settled()
+  expect(pool.waiting()).toBe(5)
+  expect(await grab(pool, 'interactive', 1)).toHaveLength(1)
+})
+
+test('batch steps get their share of a backend that is never without interactive ones, whatever the reserve', () => {
+  const scene = record({
+    maxInFlight: integer({ min: 1, max: 6 }),
+    sharePpm: integer({ min: 10_000, max: 990_000 }),
+    reservePpm: integer({ min: 0, max: 900_000 }),
+    ends: array(nat(), { minLength: 300, maxLength: 300 }),
+  })
+  return assert(
+    asyncProperty(scene, async ({ maxInFlight, sharePpm, reservePpm, ends }) => {
+      const { pool } = harness([spec('a', { maxInFlight })], sharePpm, reservePpm)
+      const running: { backend: Backend; priority: StepPriority }[] = []
+      const started = { interactive: 0, batch: 0 }
+      const want = (priority: StepPriority) =>
+        void pool.acquire(wanted({ priority })).then((backend) => {
+          running.push({ backend: backend!, priority })
+          started[priority] += 1
+        })
+      for (let i = 0; i < 8; i++) {
+        want('interactive')
+        want('batch')
+      }
+      await settled()
+      for (const end of ends) {
+        const [ended] = running.splice(end % running.length, 1)
+        want(ended!.priority)
+        pool.release(ended!.backend, ended!.priority)
+        await settled()
+        expect(running).toHaveLength(maxInFlight)
+      }
+      expect(started.batch).toBeGreaterThan(0)
+      expect(started.interactive).toBeGreaterThan(0)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('tenants take turns: one with hundreds of waiting steps does not hold up the one step of another', async () => {
+  const { pool } = harness([spec('a')])
+  const order: string[] = []
+  const first = (await pool.acquire(wanted()))!
+  const queue = async (tenantId: string, name: string) => {
+    const backend = await pool.acquire(wanted({ tenantId }))
+    order.push(name)
+    pool.release(backend!, 'interactive')
+  }
+  const all = Array.from({ length: 300 }, (_, i) => queue('burst', `burst-${i}`))
+  all.push(queue('quiet', 'quiet-0'), queue('other', 'other-0'), queue('quiet', 'quiet-1'))
+  pool.release(first, 'interactive')
+  await Promise.all(all)
+  expect(order.slice(0, 5)).toEqual(['burst-0', 'quiet-0', 'other-0', 'burst-1', 'quiet-1'])
+  expect(order.filter((name) => name.startsWith('burst'))).toEqual(Array.from({ length: 300 }, (_, i) => `burst-${i}`))
 })
