@@ -8,6 +8,7 @@ import { classifierThroughput } from './classifier-throughput.ts'
 import { awaitLatency, idleLatency } from './latency.ts'
 import { manySteps, memoryOfLargeSteps, memoryOfManySteps } from './memory.ts'
 import { poolThroughput } from './pool-throughput.ts'
+import { priority } from './priority.ts'
 import { sampleRun } from './sample-run.ts'
 import { slowMarker, slowStep } from './slow-step.ts'
 import { stalledCommit } from './stalled-commit.ts'
@@ -30,6 +31,7 @@ const parts: Record<string, Measure> = {
   }),
   pool: withBackend(poolLoad, (stack, backend) => poolThroughput(stack, backend, { ...poolLoad, partitions })),
   'slow-step': withBackend({ ...poolLoad, slow: { marker: slowMarker, ms: 10_000 } }, slowStep),
+  priority: withBackend(poolLoad, priority),
   // Long enough for all of them to be under way together.
   memory: withBackend({ latencyMs: 20_000, slots: manySteps }, memoryOfManySteps),
   'memory-large': withBackend({ latencyMs: 200, slots: 32 }, memoryOfLargeSteps),
