@@ -60,7 +60,7 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
       const { is } = job.orders.standing()
       if (is !== 'free') {
         backend.health.ended(backend.health.epoch())
-        deps.pool.release(backend)
+        deps.pool.release(backend, job.routed.step.priority)
         // What was tried is told, and the classifier asks the orders again.
         if (last) return last.end
         if (is === 'paused') throw job.orders.held()
