@@ -58,8 +58,9 @@ describe('fair queue', () => {
   })
 
   test('with k keys waiting each has its turn at least every k turns, none is lost, and each keeps its order', () => {
+    const keys = ['a', 'a', 'a', 'a', 'a', 'a', 'b', 'c', 'd', 'e']
     const step = fc.oneof(
-      { weight: 3, arbitrary: fc.record({ type: fc.constant('add' as const), key: fc.constantFrom(...'aaaaaabcde') }) },
+      { weight: 3, arbitrary: fc.record({ type: fc.constant('add' as const), key: fc.constantFrom(...keys) }) },
       { weight: 3, arbitrary: fc.record({ type: fc.constant('take' as const) }) },
       { weight: 1, arbitrary: fc.record({ type: fc.constant('remove' as const), pick: fc.nat() }) },
     )
