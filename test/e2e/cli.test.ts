@@ -151,7 +151,7 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
 
   test('lists lanes and topics for programs', async () => {
     const lanes = JSON.parse((await shunt(['lanes', 'list', '--json'])).stdout) as object[]
-    expect(lanes).toHaveLength(24)
+    expect(lanes).toHaveLength(31)
     expect(lanes[0]).toMatchObject({ group: 'classifier', committed: 0, incomplete: 0, epoch: null, state: 'ok' })
     const topics = JSON.parse((await shunt(['topics', 'list', '--json'])).stdout) as { name: string }[]
     expect(topics.map(({ name }) => name)).toContain(`${rig.namespace}.agent.results`)
@@ -176,6 +176,7 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
       ['classifier', 0],
       ['oss-pool', 0],
       ['frontier', 0],
+      ['ledger', 0],
     ])
     const { problem } = frame.processes.find(({ id }) => id === 'http://127.0.0.1:9')!
     expect(problem).not.toBeNull()

@@ -183,10 +183,11 @@ test('batch steps get their share of a backend that is never without interactive
       const running: { backend: Backend; priority: StepPriority }[] = []
       const started = { interactive: 0, batch: 0 }
       const want = (priority: StepPriority) =>
-        void pool.acquire(wanted({ priority })).then((backend) => {
+        void (async () => {
+          const backend = await pool.acquire(wanted({ priority }))
           running.push({ backend: backend!, priority })
           started[priority] += 1
-        })
+        })()
       for (let i = 0; i < 8; i++) {
         want('interactive')
         want('batch')
