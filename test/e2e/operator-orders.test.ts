@@ -37,10 +37,18 @@ const workers = [
   ['frontier', 1],
 ] as const
 
-/** Every process follows it. */
-async function untilFollowed(pipeline: Pipeline, { orderId }: ControlOrder): Promise<void> {
-  const followed = () => workers.every(([service, index]) => pipeline.logOf(service, index).includes(orderId))
-  await waitUntil(followed, 'every process to follow the order', effectMs)
+/** Every process follows it, as promised within 5 s. */
+async function untilFollowed(pipeline: Pipeline, { orderId, atMs }: ControlOrder): Promise<void> {
+  const lines = () =>
+    workers.flatMap(([service, index]) =>
+      pipeline
+        .logOf(service, index)
+        .split('\n')
+        .filter((line) => line.includes(orderId)),
+    )
+  await waitUntil(() => lines().length === workers.length, 'every process to follow the order', effectMs)
+  const delaysMs = lines().map((line) => (JSON.parse(line) as { time: number }).time - atMs)
+  expect(Math.max(...delaysMs)).toBeLessThan(5_000)
 }
 
 /** So many times a step was held. */
