@@ -8,6 +8,7 @@ import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { KnownPolicy } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
 import type { Handle } from '#lib/stream/types'
+import type { NextTurn } from './batch-turns.ts'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
 import { conclude, endUntried, type ConcludeDeps } from './conclude.ts'
 import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } from './permits.ts'
@@ -25,6 +26,8 @@ export interface RoutedStepDeps extends ConcludeDeps {
   withdraw?: (job: ModelJob, why: 'deadline' | 'cancelled') => Promise<CallEnd | null>
   callModel: CallModel
   orders: Pick<OrdersInForce, 'of'>
+  /** Awaited before the answer to a batch step is judged and written. @default at once */
+  nextTurn?: NextTurn
 }
 
 /** A RoutedStep to its result or back to the classifier: the same for every tier, which differ in how they call. */
@@ -47,6 +50,7 @@ export function createHandleRouted(deps: RoutedStepDeps): Handle {
     // What was cut short by a lost lane or a drain is no end of the step: the record stays and is handled again.
     if (signal.aborted)
       throw new ShuntError('SHUNT_HANDLER_FAILED', 'the lane closed during the call', { retryable: true })
+    if (routed.step.priority === 'batch') await deps.nextTurn?.()
     return conclude(deps, job, end)
   }
 }

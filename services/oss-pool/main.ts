@@ -3,6 +3,7 @@ import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createTurns } from '#lib/worker/batch-turns'
 import { tenantOfHeader } from '#lib/worker/fair-key'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
@@ -16,6 +17,8 @@ import { probeBackends, probeDefaults } from './probe-backends.ts'
 
 /** How often those who wait are looked after: ejections and pauses end without a call. */
 const tickMs = 100
+/** Answers to batch steps that are judged and written in one turn of the event loop: one to two milliseconds' work. */
+const batchAnswersPerTurn = 8
 
 await runService('oss-pool', async ({ config, log, codec, policies, orders, registry, stage, closing }) => {
   const { namespace, replica } = config
@@ -39,7 +42,13 @@ await runService('oss-pool', async ({ config, log, codec, policies, orders, regi
     await probing
   })
 
-  const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
+  const deps = {
+    codec,
+    namespace,
+    nextTurn: createTurns(batchAnswersPerTurn),
+    stepLog: createStepLog(log),
+    nowMs: Date.now,
+  }
   const callModel = createCallPool({ pool, nowMs: Date.now, random: Math.random })
   return createStage(stage, {
     ...stageSources(namespace, 'oss-pool'),
