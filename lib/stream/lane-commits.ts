@@ -1,6 +1,7 @@
 import type { Producer } from 'kafkajs'
 import { ShuntError } from '#lib/errors'
 import type { Logger } from '#lib/telemetry/logger'
+import type { CommitTurns } from './commit-turns.ts'
 import { isFenced, isRefusedRecord, kafkaErrorType } from './kafka-errors.ts'
 import type { LaneProblem } from './lane-status.ts'
 import type { OffsetTracker } from './offset-tracker.ts'
@@ -34,6 +35,8 @@ export interface LaneCommits {
 export interface LaneCommitsDeps {
   tracker: Pick<OffsetTracker, 'progress' | 'settle'>
   journal: Journal | undefined
+  /** Shared with other lanes of which one at a time commits; undefined: whenever it is ready. */
+  turns: CommitTurns | undefined
   isOpen: () => boolean
   /** Nothing more will come: no use to gather. */
   isDraining: () => boolean
@@ -93,8 +96,10 @@ export function createLaneCommits(
 
   function startCommit(): void {
     if (!deps.isOpen() || committing || outbox.size() === 0 || !producer) return
+    if (deps.turns?.take(startCommit) === false) return
     committing = commit(producer, outbox.take()).finally(() => {
       committing = null
+      deps.turns?.pass()
       deps.ended()
       kick()
     })

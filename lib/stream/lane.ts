@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '#lib/telemetry/logger'
 import type { ByteBudget, LaneClass, Slots, SlotUser } from './capacity.ts'
+import type { CommitTurns } from './commit-turns.ts'
 import { createLaneCommits } from './lane-commits.ts'
 import type { FencedLane } from './lane-log.ts'
 import { openLane, type LaneOpeningDeps } from './lane-opening.ts'
@@ -45,6 +46,8 @@ export interface LaneDeps extends Pick<LaneOpeningDeps, 'newProducer' | 'laneLog
   bytes: ByteBudget
   suspicion: Suspicion
   journal: Journal | undefined
+  /** Of the lanes that commit one at a time. */
+  turns: CommitTurns | undefined
   handle: Handle
   reject: Reject
   metrics: StageMetrics | undefined

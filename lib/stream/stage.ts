@@ -7,6 +7,7 @@ import { rendezvousAssigner } from './assigner.ts'
 import { carryHeaders } from './carried-headers.ts'
 import { createBatchPace } from './batch-pace.ts'
 import { createByteBudget, createSlots, type LaneClass } from './capacity.ts'
+import { createCommitTurns } from './commit-turns.ts'
 import { createConsumerLoop, type ConsumerLoop } from './consumer-loop.ts'
 import { consumerConfig, producerConfig, transactionalIdOf, type KafkaFactory } from './kafka.ts'
 import { createLaneLog } from './lane-log.ts'
@@ -130,6 +131,7 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
   const slots = createSlots({ ...options, pace })
   const bytes = createByteBudget({ onChange: updateFetching }, { maxBytes: options.maxBufferedBytes })
   const turn = createTurn()
+  const batchCommits = createCommitTurns()
   const loop: ConsumerLoop = createConsumerLoop(deps, {
     clientId: `${group}.${options.replica}`,
     config: { ...consumerConfig(group), partitionAssigners: [rendezvousAssigner(options.replica)] },
@@ -208,6 +210,7 @@ export function createStage(deps: StageDeps, given: StageOptions): Stage {
           },
         ),
         journal: deps.journal,
+        turns: laneClass === 'batch' ? batchCommits : undefined,
         handle: async (record, signal) => carryHeaders(record, await options.handle(record, signal)),
         reject: async (record, error) => carryHeaders(record, await options.reject(record, error)),
         metrics: deps.metrics,

@@ -64,6 +64,7 @@ function laneRig(given: Partial<LaneDeps> = {}, more: Partial<LaneOptions> = {})
     bytes: createByteBudget({ onChange: () => {} }, { maxBytes: 1_000_000 }),
     suspicion: innocent,
     journal: undefined,
+    turns: undefined,
     handle: () => Promise.resolve({ records: [{ topic: 'results', key: 'key', value: null }] }),
     reject: () => Promise.resolve({ records: [] }),
     metrics: undefined,
