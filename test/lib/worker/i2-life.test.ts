@@ -1,11 +1,14 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import type { AgentStep, DecisionOutcome, StepFacts } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { decide } from '#lib/routing/decide'
 import { whyNotPermitted } from '#lib/worker/permits'
 import { anyFacts, anyPolicy, anySnapshot } from '../routing/arbitraries.ts'
 import { failed } from '../routing/make-facts.ts'
+
+// Many cases on a machine that may be slow: a limit for what hangs.
+vi.setConfig({ testTimeout: 180_000 })
 
 const policies = 1_000
 const stepsEach = 100
