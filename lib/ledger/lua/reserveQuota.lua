@@ -1,0 +1,122 @@
+--[[ reserveQuota.lua: hold one call's part of a provider's limits, of all of them or of none.
+  KEYS[1]  state, hash   KEYS[2]  log, sorted set: each reservation by when it ends   KEYS[3]  pause
+  (all with the hash tag of provider and model)
+  ARGV[1]  id of the reservation
+  ARGV[2]  input tokens at most   ARGV[3]  output tokens at most
+  ARGV[4]  how long a call counts, ms: the provider's window and the guard time
+  ARGV[5]  limit of requests   ARGV[6]  of input tokens   ARGV[7]  of output tokens   ARGV[8]  of both; 0 for no limit
+  ARGV[9]  parts per million of each limit that a batch call leaves to interactive ones; -1 for an interactive call
+  ARGV[10]  time in which the batch share of the limits comes to one such call, ms
+  Output: {1, now in epoch ms, requests used, input tokens used, output tokens used}, all with this call
+    | {0, wait in ms, binding limit: 1 to 4 in the order of the arguments, 5 a pause, 6 the first window} refused
+    | {-1, limit} no window is large enough for the call
+    | {-2} nobody counts yet: openQuota.lua comes first ]]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local state = redis.call('HMGET', KEYS[1], 'generation', 'requests', 'input', 'output', 'batch_due', 'batch_until',
+  'batch_input', 'batch_output', 'outside_until', 'outside_1', 'outside_2', 'outside_3', 'outside_4')
+for i = 1, 13 do state[i] = tonumber(state[i]) or (i > 1 and 0) end
+if not state[1] then return {-2} end
+if now < state[1] then return {0, state[1] - now, 6} end
+local pause = redis.call('PTTL', KEYS[3])
+if pause > 0 then return {0, pause, 5} end
+
+local input, output = tonumber(ARGV[2]), tonumber(ARGV[3])
+local call = {1, input, output, input + output}
+local limits = {tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])}
+for i = 1, 4 do
+  if limits[i] > 0 and call[i] > limits[i] then return {-1, i} end
+end
+
+-- What has ended goes first, a thousand at a time: more would hold Redis up, and is counted a little longer instead.
+local requests, ins, outs = state[2], state[3], state[4]
+local ended = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
+if #ended > 0 then
+  requests = requests - #ended
+  for n = 1, #ended do
+    local i, o = string.match(ended[n], ':(%d+):(%d+)$')
+    ins, outs = ins - i, outs - o
+  end
+  redis.call('ZREMRANGEBYRANK', KEYS[2], 0, #ended - 1)
+  redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs)
+end
+
+local others = {0, 0, 0, 0}
+if now < state[9] then others = {state[10], state[11], state[12], state[13]} end
+local used = {requests + others[1], ins + others[2], outs + others[3], ins + outs + others[4]}
+
+local function fits(room)
+  for i = 1, 4 do
+    if limits[i] > 0 and used[i] + call[i] > room[i] then return false end
+  end
+  return true
+end
+
+-- When the log's oldest have ended so far that the call fits, with the limit that is the last to give way.
+local function waitFor(room)
+  local left, binding, open = {}, 1, 0
+  for i = 1, 4 do
+    left[i] = used[i] + call[i] - room[i]
+    if limits[i] > 0 and left[i] > 0 then open = open + 1 else left[i] = 0 end
+  end
+  local function give(i, amount)
+    if left[i] <= 0 then return end
+    left[i] = left[i] - amount
+    if left[i] <= 0 then open, binding = open - 1, i end
+  end
+  local outsideLeft = now < state[9]
+  local ends = now
+  local oldest = redis.call('ZRANGE', KEYS[2], 0, 63, 'WITHSCORES')
+  for n = 1, #oldest, 2 do
+    ends = tonumber(oldest[n + 1])
+    if outsideLeft and state[9] <= ends then
+      outsideLeft = false
+      for i = 1, 4 do give(i, others[i]) end
+      if open == 0 then return state[9] - now, binding end
+    end
+    local i, o = string.match(oldest[n], ':(%d+):(%d+)$')
+    give(1, 1)
+    give(2, tonumber(i))
+    give(3, tonumber(o))
+    give(4, i + o)
+    if open == 0 then return math.max(1, ends - now), binding end
+  end
+  if outsideLeft and #oldest < 128 then ends = math.max(ends, state[9]) end
+  for i = 1, 4 do
+    if left[i] > 0 then binding = i end
+  end
+  return math.max(1, ends - now), binding
+end
+
+local isBatch = ARGV[9] ~= '-1'
+local due = state[5]
+local room = limits
+if isBatch and now < due then
+  local kept = 1 - ARGV[9] / 1000000
+  room = {math.floor(limits[1] * kept), math.floor(limits[2] * kept), math.floor(limits[3] * kept),
+    math.floor(limits[4] * kept)}
+elseif not isBatch and now >= due and now < state[6] then
+  -- A batch call waits for its share: what it needs is not given to others.
+  room = {limits[1] - 1, limits[2] - state[7], limits[3] - state[8], limits[4] - state[7] - state[8]}
+end
+
+if not fits(room) then
+  local wait, binding = waitFor(room)
+  if isBatch then
+    if now < due then wait = math.min(wait, math.max(due - now, (waitFor(limits)))) end
+    redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000, 'batch_input', ARGV[2],
+      'batch_output', ARGV[3])
+  end
+  return {0, wait, binding}
+end
+
+requests, ins, outs = requests + 1, ins + input, outs + output
+redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs)
+redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3])
+if isBatch then
+  -- From when it was due, so that its waits do not make the share smaller; but it saves up no more than one call.
+  local from = now
+  if now >= due then from = math.max(due, now - ARGV[10]) end
+  redis.call('HSET', KEYS[1], 'batch_due', from + ARGV[10], 'batch_until', 0)
+end
+return {1, now, requests, ins, outs}

@@ -1,0 +1,71 @@
+/** What one call may use at most, or did use. */
+export interface CallSize {
+  inputTokens: number
+  outputTokens: number
+}
+
+/** The limits of a provider for one model, in each window of time. One that is absent is none. */
+export interface ProviderWindow {
+  /** Length of the provider's window. */
+  windowMs: number
+  /** From a reservation to the request's arrival at the provider, at most. */
+  guardMs: number
+  requests?: number | undefined
+  inputTokens?: number | undefined
+  outputTokens?: number | undefined
+  /** Input and output together. */
+  tokens?: number | undefined
+}
+
+/** What the provider says is left, in the headers of an answer. */
+export interface LimitReport {
+  requests?: number
+  inputTokens?: number
+  outputTokens?: number
+  tokens?: number
+  /** Until all of it is back; absent where it does not say. */
+  resetMs?: number
+}
+
+const million = 1_000_000
+
+/**
+ * Time in which a share of the limits comes to one call of this size. A call per such time is what batch calls are
+ * promised (virtual scheduling, as in the GCRA of ATM Forum TM 4.0, with a tolerance of one call).
+ */
+export function batchIntervalMs(window: ProviderWindow, size: CallSize, sharePpm: number): number {
+  const parts = [
+    part(1, window.requests),
+    part(size.inputTokens, window.inputTokens),
+    part(size.outputTokens, window.outputTokens),
+    part(size.inputTokens + size.outputTokens, window.tokens),
+  ]
+  return Math.ceil((Math.max(...parts) * window.windowMs * million) / sharePpm)
+}
+
+function part(amount: number, limit: number | undefined): number {
+  return limit === undefined ? 0 : amount / limit
+}
+
+/**
+ * What others use of the limits, by the provider's word: what it says is used, less what we knew of when the call was
+ * reserved. Why that moment? The provider tells what it had counted when the request came in; by the time of the answer
+ * we have given back and reserved more. Null where it tells nothing.
+ */
+export function usedByOthers(
+  window: ProviderWindow,
+  known: { requests: number } & CallSize,
+  report: LimitReport,
+): { requests: number; inputTokens: number; outputTokens: number; tokens: number; forMs: number } | null {
+  const told = [report.requests, report.inputTokens, report.outputTokens, report.tokens]
+  if (told.every((each) => each === undefined)) return null
+  const others = (limit: number | undefined, left: number | undefined, ours: number) =>
+    limit === undefined || left === undefined ? 0 : Math.min(limit, Math.max(0, limit - left - ours))
+  return {
+    requests: others(window.requests, report.requests, known.requests),
+    inputTokens: others(window.inputTokens, report.inputTokens, known.inputTokens),
+    outputTokens: others(window.outputTokens, report.outputTokens, known.outputTokens),
+    tokens: others(window.tokens, report.tokens, known.inputTokens + known.outputTokens),
+    forMs: Math.ceil(Math.min(report.resetMs ?? window.windowMs, window.windowMs)),
+  }
+}

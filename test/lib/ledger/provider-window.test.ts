@@ -1,0 +1,56 @@
+import { assert, integer, property } from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { batchIntervalMs, usedByOthers } from '#lib/ledger/provider-window'
+
+const minute = { windowMs: 60_000, guardMs: 1_000 }
+const size = { inputTokens: 900, outputTokens: 100 }
+
+describe('the batch share', () => {
+  test('of 60 requests a minute, a fifth is one in 5 seconds', () => {
+    expect(batchIntervalMs({ ...minute, requests: 60 }, size, 200_000)).toBe(5_000)
+  })
+
+  test('follows from the limit that the call takes most of', () => {
+    const window = { ...minute, requests: 600, inputTokens: 9_000, outputTokens: 100_000, tokens: 100_000 }
+    expect(batchIntervalMs(window, size, 500_000)).toBe(12_000)
+  })
+
+  test('gives calls no more than their share of any limit, whatever their size', () => {
+    const amount = integer({ min: 1, max: 1_000_000 })
+    assert(
+      property(amount, amount, amount, integer({ min: 10_000, max: 990_000 }), (limit, input, output, sharePpm) => {
+        const call = { inputTokens: input, outputTokens: output }
+        const perWindow = minute.windowMs / batchIntervalMs({ ...minute, tokens: limit }, call, sharePpm)
+        expect(perWindow * (input + output)).toBeLessThanOrEqual((limit * sharePpm) / 1_000_000 + 1e-6)
+      }),
+    )
+  })
+})
+
+describe('what others use, by the headers of an answer', () => {
+  const window = { ...minute, requests: 100, tokens: 10_000 }
+  const known = { requests: 30, inputTokens: 2_000, outputTokens: 1_000 }
+
+  test('is what the provider counts beyond what we knew when the call was reserved', () => {
+    expect(usedByOthers(window, known, { requests: 50, tokens: 6_900, resetMs: 20_000 })).toEqual({
+      requests: 20,
+      inputTokens: 0,
+      outputTokens: 0,
+      tokens: 100,
+      forMs: 20_000,
+    })
+  })
+
+  test('is nothing where it says that more is left than we think', () => {
+    expect(usedByOthers(window, known, { requests: 99, tokens: 9_999 })).toMatchObject({ requests: 0, tokens: 0 })
+  })
+
+  test('is never more than the limit, and holds for a window at most', () => {
+    const told = usedByOthers(window, { requests: 0, inputTokens: 0, outputTokens: 0 }, { requests: -5, resetMs: 1e9 })
+    expect(told).toMatchObject({ requests: 100, forMs: 60_000 })
+  })
+
+  test('is unknown where no header tells', () => {
+    expect(usedByOthers(window, known, { resetMs: 1 })).toBeNull()
+  })
+})
