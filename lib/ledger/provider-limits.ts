@@ -1,14 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { inNamespace } from '#lib/events/topics'
+import type { LimitReport } from '#lib/models/rate-limit-headers'
 import { loadLuaScript, redisError } from './lua-script.ts'
-import {
-  batchIntervalMs,
-  usedByOthers,
-  type CallSize,
-  type LimitReport,
-  type ProviderWindow,
-} from './provider-window.ts'
+import { batchIntervalMs, usedByOthers, type CallSize, type ProviderWindow } from './provider-window.ts'
 
 /** What a call waits for. */
 export type WaitsFor =

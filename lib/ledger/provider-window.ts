@@ -1,3 +1,5 @@
+import type { LimitReport } from '#lib/models/rate-limit-headers'
+
 /** What one call may use at most, or did use. */
 export interface CallSize {
   inputTokens: number
@@ -15,16 +17,6 @@ export interface ProviderWindow {
   outputTokens?: number | undefined
   /** Input and output together. */
   tokens?: number | undefined
-}
-
-/** What the provider says is left, in the headers of an answer. */
-export interface LimitReport {
-  requests?: number
-  inputTokens?: number
-  outputTokens?: number
-  tokens?: number
-  /** Until all of it is back; absent where it does not say. */
-  resetMs?: number
 }
 
 const million = 1_000_000

@@ -4,8 +4,9 @@ import type {
   ChatCompletionMessage,
   ChatCompletionMessageFunctionToolCall,
 } from 'openai/resources/chat'
-import type { ChatAnswer } from './chat-model.ts'
+import type { ChatAnswer, ChatCall } from './chat-model.ts'
 import { ModelCallError } from './model-call-error.ts'
+import { chargedUsage } from './usage.ts'
 
 type FinishReason = ChatCompletion.Choice['finish_reason']
 
@@ -24,14 +25,17 @@ const finishReasons = {
  * Anthropic's message as OpenAI's chat completion. Thinking is left out; a refusal becomes `message.refusal`.
  * Prompt tokens are all that were read, cached ones too. Throws ModelCallError `malformed`.
  */
-export function fromAnthropicMessage(message: Anthropic.Message, createdAtMs: number): ChatAnswer {
-  const usage: unknown = message?.usage
-  if (!Array.isArray(message?.content) || typeof usage !== 'object' || usage === null)
-    throw new ModelCallError('malformed', 'the body is no message with usage')
-  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = message.usage
-  const promptTokens = input_tokens + (cache_creation_input_tokens ?? 0) + (cache_read_input_tokens ?? 0)
-  if (!Number.isSafeInteger(promptTokens) || !Number.isSafeInteger(output_tokens))
-    throw new ModelCallError('malformed', 'the usage does not count tokens')
+export function fromAnthropicMessage(
+  message: Anthropic.Message,
+  createdAtMs: number,
+  call: Pick<ChatCall, 'promptTokensBound' | 'maxOutputTokens'>,
+): ChatAnswer {
+  if (!Array.isArray(message?.content)) throw new ModelCallError('malformed', 'the body is no message')
+  const charged = chargedUsage(countsOf(message.usage), {
+    promptTokens: call.promptTokensBound,
+    maxOutputTokens: call.maxOutputTokens,
+  })
+  const { promptTokens, completionTokens } = charged
   const finishReason: FinishReason = finishReasons[message.stop_reason ?? 'end_turn'] ?? 'stop'
   const completion: ChatCompletion = {
     id: message.id,
@@ -41,11 +45,20 @@ export function fromAnthropicMessage(message: Anthropic.Message, createdAtMs: nu
     choices: [{ index: 0, finish_reason: finishReason, logprobs: null, message: toMessage(message) }],
     usage: {
       prompt_tokens: promptTokens,
-      completion_tokens: output_tokens,
-      total_tokens: promptTokens + output_tokens,
+      completion_tokens: completionTokens,
+      total_tokens: promptTokens + completionTokens,
     },
   }
-  return { completion, promptTokens, completionTokens: output_tokens, standIn: false }
+  return { completion, ...charged, standIn: false }
+}
+
+function countsOf(usage: Anthropic.Usage | undefined): { promptTokens: unknown; completionTokens: unknown } {
+  if (!usage) return { promptTokens: undefined, completionTokens: undefined }
+  const { input_tokens, cache_creation_input_tokens, cache_read_input_tokens, output_tokens } = usage
+  const parts = [input_tokens, cache_creation_input_tokens ?? 0, cache_read_input_tokens ?? 0]
+  // One that is negative must not vanish in a sum.
+  const promptTokens = parts.some((part) => !(part >= 0)) ? Number.NaN : parts.reduce((sum, part) => sum + part)
+  return { promptTokens, completionTokens: output_tokens }
 }
 
 function toMessage(message: Anthropic.Message): ChatCompletionMessage {

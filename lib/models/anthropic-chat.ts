@@ -4,6 +4,7 @@ import { toAnthropicRequest } from './anthropic-request.ts'
 import type { ChatModel } from './chat-model.ts'
 import { createHttpFetch } from './http-fetch.ts'
 import { toModelCallError } from './model-call-error.ts'
+import { readLimitReport } from './rate-limit-headers.ts'
 
 export interface AnthropicChatOptions {
   apiKey: string
@@ -34,8 +35,8 @@ export function createAnthropicChat(options: AnthropicChatOptions): ChatModel {
     complete: async (request, call) => {
       const body = toAnthropicRequest(request, call)
       try {
-        const message = await client.messages.create(body, { signal: call.signal })
-        return fromAnthropicMessage(message, Date.now())
+        const { data, response } = await client.messages.create(body, { signal: call.signal }).withResponse()
+        return { ...fromAnthropicMessage(data, Date.now(), call), limits: readLimitReport(response.headers) }
       } catch (error) {
         throw toModelCallError(error, call.signal)
       }

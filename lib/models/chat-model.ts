@@ -1,5 +1,7 @@
 import type { ChatCompletion } from 'openai/resources/chat'
 import type { ChatRequest } from '#lib/events/chat-request'
+import type { LimitReport } from './rate-limit-headers.ts'
+import type { ChargedUsage } from './usage.ts'
 
 /** One call of a model. Nothing is retried inside; a failure is a ModelCallError. */
 export interface ChatModel {
@@ -11,16 +13,18 @@ export interface ChatCall {
   model: string
   /** Replaces whatever limit the request carries. */
   maxOutputTokens: number
+  /** The most that the prompt can count, of a call that is paid for: what the provider counts is held against it. */
+  promptTokensBound?: number
   /** Aborted with a TimeoutError at the step's deadline, with anything else when the answer is of no interest. */
   signal: AbortSignal
 }
 
-export interface ChatAnswer {
+/** Tokens are as billed: from the backend's usage, or the bound where that cannot be (usage.ts). */
+export interface ChatAnswer extends ChargedUsage {
   /** As it came from an OpenAI-compatible backend, translated otherwise. */
   completion: ChatCompletion
-  /** As billed: from the backend's usage. */
-  promptTokens: number
-  completionTokens: number
+  /** What the provider said is left of its limits, when the request came in. */
+  limits?: LimitReport | undefined
   /** Made by the stand-in, not by a model. */
   standIn: boolean
 }

@@ -4,6 +4,8 @@ import type { ChatRequest } from '#lib/events/chat-request'
 import type { ChatAnswer, ChatCall, ChatModel } from './chat-model.ts'
 import { createHttpFetch } from './http-fetch.ts'
 import { ModelCallError, toModelCallError } from './model-call-error.ts'
+import { readLimitReport } from './rate-limit-headers.ts'
+import { chargedUsage } from './usage.ts'
 
 export interface OpenAiChatOptions {
   /** Up to and including /v1. */
@@ -45,10 +47,10 @@ export function createOpenAiChat(options: OpenAiChatOptions): ChatModel {
   return {
     complete: async (request, call) => {
       try {
-        const completion = await client.chat.completions.create(buildBody(request, call, tokenField), {
-          signal: call.signal,
-        })
-        return readAnswer(completion)
+        const { data, response } = await client.chat.completions
+          .create(buildBody(request, call, tokenField), { signal: call.signal })
+          .withResponse()
+        return { ...readAnswer(data, call), limits: readLimitReport(response.headers) }
       } catch (error) {
         throw toModelCallError(error, call.signal)
       }
@@ -65,17 +67,10 @@ function buildBody(
   return { ...rest, model: call.model, [tokenField]: call.maxOutputTokens, stream: false }
 }
 
-/** A body without usage is no answer: what cannot be counted cannot be settled. */
-function readAnswer(completion: ChatCompletion): ChatAnswer {
-  const usage: unknown = completion?.usage
-  if (!Array.isArray(completion?.choices) || typeof usage !== 'object' || usage === null)
-    throw new ModelCallError('malformed', 'the body is no chat completion with usage')
-  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = completion.usage!
-  if (!isCount(promptTokens) || !isCount(completionTokens))
-    throw new ModelCallError('malformed', 'the usage does not count tokens')
-  return { completion, promptTokens, completionTokens, standIn: false }
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0
+/** A body without usage is an answer only where it can be charged at its bound. */
+function readAnswer(completion: ChatCompletion, call: ChatCall): ChatAnswer {
+  if (!Array.isArray(completion?.choices)) throw new ModelCallError('malformed', 'the body is no chat completion')
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = completion.usage ?? {}
+  const bound = { promptTokens: call.promptTokensBound, maxOutputTokens: call.maxOutputTokens }
+  return { completion, ...chargedUsage({ promptTokens, completionTokens }, bound), standIn: false }
 }

@@ -15,6 +15,7 @@ const answer = (fields: object) =>
       ...fields,
     } as unknown as Anthropic.Message,
     1_000_000,
+    { maxOutputTokens: 64, promptTokensBound: 100 },
   )
 
 test('texts are joined, thinking is left out, tokens read from the cache count', () => {
@@ -50,7 +51,16 @@ test.each([
 })
 
 test.each([null, {}, { content: [] }, { content: [], usage: {} }])('%j is malformed', (message) => {
-  expect(() => fromAnthropicMessage(message as unknown as Anthropic.Message, 0)).toThrow(
+  expect(() => fromAnthropicMessage(message as unknown as Anthropic.Message, 0, { maxOutputTokens: 64 })).toThrow(
     expect.objectContaining({ reason: 'malformed' }),
   )
+})
+
+test('a part of the usage that is negative makes the whole be charged at its bound', () => {
+  const usage = { input_tokens: 50, cache_read_input_tokens: -10, output_tokens: 3 }
+  expect(answer({ content: [{ type: 'text', text: 'x' }], usage })).toMatchObject({
+    promptTokens: 100,
+    completionTokens: 64,
+    usageProblem: 'not_a_count',
+  })
 })
