@@ -1,3 +1,5 @@
+import { readLimitReport, readLimitWait, type LimitReport } from './rate-limit-headers.ts'
+
 /** What is known of a reason why a call brought no answer. */
 interface ReasonInfo {
   /** The same call may succeed a little later. */
@@ -31,7 +33,7 @@ export const callFailures = {
   unsupported: { transient: false, outcomeUnknown: false },
   /** 401, 403: the key is missing, wrong, or not allowed to use the model. */
   auth: { transient: false, outcomeUnknown: false },
-  /** 402, or 429 with insufficient_quota: the account has no money left. */
+  /** The account has no money left: a 402, or a 4xx that says so. Waiting does not help, another provider may. */
   quota: { transient: false, outcomeUnknown: false },
 } as const satisfies Record<string, ReasonInfo>
 export type CallFailure = keyof typeof callFailures
@@ -39,17 +41,20 @@ export type CallFailure = keyof typeof callFailures
 /** Thrown by a ChatModel. The message is for a person and holds no prompt or answer text. */
 export class ModelCallError extends Error {
   readonly reason: CallFailure
-  /** The server's Retry-After, ms. */
+  /** How long the server asks to wait, ms. */
   readonly retryAfterMs: number | undefined
+  /** What the provider said is left of its limits. */
+  readonly limits: LimitReport | undefined
   constructor(
     reason: CallFailure,
     message: string,
-    options: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+    options: { retryAfterMs?: number | undefined; limits?: LimitReport | undefined; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'ModelCallError'
     this.reason = reason
     this.retryAfterMs = options.retryAfterMs
+    this.limits = options.limits
   }
   get transient(): boolean {
     return callFailures[this.reason].transient
@@ -104,9 +109,9 @@ const notSentCodes = new Set([
 ])
 
 function fromStatus(status: number, error: SdkError): ModelCallError {
-  const retryAfterMs = readRetryAfter(error.headers)
-  const fail = (reason: CallFailure) => new ModelCallError(reason, `HTTP ${status}${label(error)}`, { retryAfterMs })
-  if (status === 402 || (status === 429 && words(error).includes('insufficient_quota'))) return fail('quota')
+  const told = { retryAfterMs: waitOf(status, error.headers), limits: readLimitReport(error.headers) }
+  const fail = (reason: CallFailure) => new ModelCallError(reason, `HTTP ${status}${label(error)}`, told)
+  if (isOutOfMoney(status, error)) return fail('quota')
   if (status === 429) return fail('rate_limited')
   if (status === 401 || status === 403) return fail('auth')
   if (status === 503 || status === 529) return fail('overloaded')
@@ -114,6 +119,38 @@ function fromStatus(status: number, error: SdkError): ModelCallError {
   if (status === 408 || status === 409) return fail('server_error')
   if (status === 413 || contextWords.test(words(error))) return fail('context_length')
   return fail('bad_request')
+}
+
+/** A 429's limits say when to come back where Retry-After does not. */
+function waitOf(status: number, headers: unknown): number | undefined {
+  return readRetryAfter(headers) ?? (status === 429 ? readLimitWait(headers) : undefined)
+}
+
+const outOfMoneyCodes = new Set([
+  'insufficient_quota',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'billing_error',
+])
+
+/**
+ * OpenAI: 429 with insufficient_quota. Anthropic: billing_error, or a 400 whose message begins with these words; only
+ * its beginning is looked at, since some messages quote the prompt.
+ */
+function isOutOfMoney(status: number, error: SdkError): boolean {
+  if (status === 402) return true
+  if (status < 400 || status >= 500) return false
+  const { code, type, message } = detailOf(error)
+  if ([error.code, error.type, code, type].some((name) => outOfMoneyCodes.has(name as string))) return true
+  return typeof message === 'string' && message.startsWith('Your credit balance is too low')
+}
+
+/** The error in the body: OpenAI's SDK has taken it out of its envelope, Anthropic's has not. */
+function detailOf(error: SdkError): { code?: unknown; type?: unknown; message?: unknown } {
+  const body = error.error
+  if (typeof body !== 'object' || body === null) return {}
+  if ('error' in body && typeof body.error === 'object' && body.error !== null) return body.error
+  return body
 }
 
 /** OpenAI: context_length_exceeded. vLLM, SGLang, llama.cpp, Anthropic: words in the message. */

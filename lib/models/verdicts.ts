@@ -36,7 +36,18 @@ export const verdicts = {
   backend_timeout: { transient: true, meaning: 'The backend did not answer in the time that the step had left.' },
   backend_refused: { transient: false, meaning: 'The backend rejected the request itself (a 4xx other than 429).' },
   context_exceeded: { transient: false, meaning: "Prompt and answer do not fit into the model's context." },
-  access_denied: { transient: false, meaning: 'The key is missing, wrong or without quota (401, 402, 403).' },
+  access_denied: {
+    transient: false,
+    meaning: 'The key is missing, wrong, or not allowed to use the model (401, 403).',
+  },
+  quota_exhausted: {
+    transient: false,
+    meaning: "The provider's account has no money left (402, insufficient_quota); it is left alone for a while.",
+  },
+  limit_too_small: {
+    transient: false,
+    meaning: "One call may need more than the policy's limits of the provider allow in a minute. Nothing was sent.",
+  },
   breaker_open: { transient: true, meaning: 'The provider failed too often of late and is left alone for a while.' },
   constraint_violated: {
     transient: false,

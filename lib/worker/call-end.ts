@@ -75,7 +75,7 @@ const verdictOf = {
   context_length: 'context_exceeded',
   unsupported: 'backend_refused',
   auth: 'access_denied',
-  quota: 'access_denied',
+  quota: 'quota_exhausted',
 } as const satisfies Record<CallFailure, Exclude<Verdict, 'ok'>>
 
 /** The last call's failure as the end of the attempt. */
