@@ -1,4 +1,5 @@
 import type { LimitReport } from '#lib/models/rate-limit-headers'
+import type { PolicyProvider } from '#lib/policy/schema'
 
 /** What one call may use at most, or did use. */
 export interface CallSize {
@@ -20,6 +21,25 @@ export interface ProviderWindow {
 }
 
 const million = 1_000_000
+const minuteMs = 60_000
+
+/** The limits of a provider of the policy for one of its models; rounded down, and never to nothing. */
+export function windowOf(limits: NonNullable<PolicyProvider['limits']>, model: string): ProviderWindow {
+  const { windowMs, guardMs, perModel, ...all } = limits
+  const own = perModel?.[model] ?? {}
+  const inWindow = (own: number | undefined, ofAll: number | undefined) => {
+    const perMinute = own ?? ofAll
+    return perMinute === undefined ? undefined : Math.max(1, Math.floor((perMinute * windowMs) / minuteMs))
+  }
+  return {
+    windowMs,
+    guardMs,
+    requests: inWindow(own.requestsPerMinute, all.requestsPerMinute),
+    inputTokens: inWindow(own.inputTokensPerMinute, all.inputTokensPerMinute),
+    outputTokens: inWindow(own.outputTokensPerMinute, all.outputTokensPerMinute),
+    tokens: inWindow(own.tokensPerMinute, all.tokensPerMinute),
+  }
+}
 
 /**
  * Time in which a share of the limits comes to one call of this size. A call per such time is what batch calls are

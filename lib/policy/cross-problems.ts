@@ -89,6 +89,13 @@ function inconsistentEntries({ entries }: DraftPolicy): PathProblem[] {
         path: ['providers', index, 'standInWithoutKey'],
         message: 'there is no key whose absence could be seen; add apiKeyEnv, or set api to stand_in',
       })
+    for (const model of Object.keys(value.limits?.perModel ?? {}))
+      if (!value.models.includes(model))
+        problems.push({
+          path: ['providers', index, 'limits', 'perModel'],
+          key: model,
+          message: `the provider does not serve ${model}; name one of its models (${value.models.join(', ')})`,
+        })
     if (new Set(value.models).size < value.models.length)
       problems.push({ path: ['providers', index, 'models'], message: 'names a model twice; name each once' })
   }

@@ -1,3 +1,4 @@
+import { windowOf } from '#lib/ledger/provider-window'
 import type { PathProblem } from './problems.ts'
 import type { Policy } from './schema.ts'
 import { scorerNotes } from './scorer-problems.ts'
@@ -15,6 +16,7 @@ export function policyNotes(policy: Policy): PathProblem[] {
         message: `${model.id} counts as free${model.tier === 'frontier' ? ': no budget holds it back' : ''}`,
       })
   })
+  notes.push(...tightLimits(policy))
   if (!policy.models.some((model) => model.tier === 'frontier'))
     notes.push({ path: ['models'], message: 'there is no frontier model: nothing can escalate' })
   const noFrontier = new Set(policy.tenants.flatMap((tenant) => (tenant.frontierAllowed ? [] : [tenant.id])))
@@ -28,4 +30,22 @@ export function policyNotes(policy: Policy): PathProblem[] {
       })
   })
   return [...notes, ...scorerNotes(policy)]
+}
+
+/** Limits that do not bear a single answer of full length. */
+function tightLimits(policy: Policy): PathProblem[] {
+  return policy.providers.flatMap((provider, index) =>
+    provider.models.flatMap((id) => {
+      const model = policy.models.find((each) => each.id === id)
+      const window = provider.limits && windowOf(provider.limits, id)
+      const most = Math.min(window?.outputTokens ?? Infinity, window?.tokens ?? Infinity)
+      if (!model || most >= model.maxOutputTokens) return []
+      return [
+        {
+          path: ['providers', index, 'limits'],
+          message: `${id} may write ${model.maxOutputTokens} tokens, and its limits bear ${most}: longer ones are not sent`,
+        },
+      ]
+    }),
+  )
 }

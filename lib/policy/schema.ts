@@ -78,6 +78,35 @@ const backend = z.strictObject({
   maxInFlight: z.number().int().min(1).max(10_000).default(8),
 })
 
+/** As the provider counts them; one that is left out is none. */
+const rate = z.number().int().min(1).max(1_000_000_000_000).optional()
+const rates = {
+  requestsPerMinute: rate,
+  inputTokensPerMinute: rate,
+  outputTokensPerMinute: rate,
+  /** Input and output together, as OpenAI counts: the prompt and the longest answer, then what was used. */
+  tokensPerMinute: rate,
+}
+
+/** A provider's limits for each of its models, held over all replicas. */
+const providerLimits = z.strictObject({
+  ...rates,
+  /** Other limits of a model, by its id; what is left out is as above. */
+  perModel: z.record(id, z.strictObject(rates)).optional(),
+  /**
+   * The time over which the provider holds them, each by its share of the minute: Azure, for one, has windows of ten
+   * seconds. @default a minute
+   */
+  windowMs: durationMs.min(100).max(60_000).default(60_000),
+  /**
+   * Longest time from a reservation to the request's arrival at the provider, half of it for the network; a call counts
+   * that much longer. What it takes in capacity is its share of the window. @default 1 s
+   */
+  guardMs: durationMs.min(50).max(10_000).default(1_000),
+  /** Of each limit, what batch steps leave free for interactive ones that come of a sudden. @default 3 % */
+  interactiveHeadroomPpm: ppm.max(900_000).default(30_000),
+})
+
 /** A paid API. `stand_in` answers by itself, says so, and is used where no key is set. */
 const provider = z.strictObject({
   id,
@@ -90,6 +119,8 @@ const provider = z.strictObject({
   standInWithoutKey: z.boolean().default(false),
   ...place,
   maxInFlight: z.number().int().min(1).max(10_000).default(16),
+  /** Left out: as many calls as `maxInFlight` bears. */
+  limits: providerLimits.optional(),
 })
 
 /** A tenant's floor: a step can only tighten it. */

@@ -1,9 +1,29 @@
 import { assert, integer, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { batchIntervalMs, usedByOthers } from '#lib/ledger/provider-window'
+import { batchIntervalMs, usedByOthers, windowOf } from '#lib/ledger/provider-window'
 
 const minute = { windowMs: 60_000, guardMs: 1_000 }
 const size = { inputTokens: 900, outputTokens: 100 }
+
+describe('the limits of a policy', () => {
+  const limits = {
+    windowMs: 10_000,
+    guardMs: 500,
+    interactiveHeadroomPpm: 0,
+    requestsPerMinute: 100,
+    tokensPerMinute: 3,
+  }
+
+  test('hold for their share of the minute, rounded down and never to nothing', () => {
+    expect(windowOf(limits, 'm')).toEqual({ windowMs: 10_000, guardMs: 500, requests: 16, tokens: 1 })
+  })
+
+  test('are those of the model where it has its own', () => {
+    const perModel = { m: { requestsPerMinute: 6, outputTokensPerMinute: 600 } }
+    expect(windowOf({ ...limits, perModel }, 'm')).toMatchObject({ requests: 1, outputTokens: 100, tokens: 1 })
+    expect(windowOf({ ...limits, perModel }, 'other').requests).toBe(16)
+  })
+})
 
 describe('the batch share', () => {
   test('of 60 requests a minute, a fifth is one in 5 seconds', () => {

@@ -170,6 +170,13 @@ describe('the form', () => {
 describe('what hangs together', () => {
   test.each([
     [
+      'limits of a model that the provider does not serve',
+      {
+        8: '  - { id: openai, api: openai, models: [big], region: us, limits: { perModel: { bgi: { requestsPerMinute: 5 } } } }',
+      },
+      ['p.yaml:8: providers[0].limits.perModel: the provider does not serve bgi; name one of its models (big)'],
+    ],
+    [
       'ids that are there twice, also a backend and a provider of one id',
       { 8: '  - { id: vllm, api: openai, models: [big], region: us }', 10: '  - { id: acme }\n  - { id: acme }' },
       [
@@ -269,6 +276,15 @@ describe('keys do not belong into a policy', () => {
     expect(problems.join('\n')).not.toMatch(/hunter2|a1B2/)
     expect(checkPolicy(policyWith(changes)).loaded).toBeNull()
   })
+})
+
+test('a limit that does not bear one answer of full length is noted', () => {
+  const limits = 'limits: { windowMs: 30000, outputTokensPerMinute: 800 }'
+  const text = policyWith({ 8: `  - { id: openai, api: openai, models: [big], region: us, ${limits} }` })
+  expect(problemsOf(text)).toEqual([])
+  expect(notesOf(text)).toEqual([
+    'p.yaml:8: providers[0].limits: big may write 500 tokens, and its limits bear 400: longer ones are not sent',
+  ])
 })
 
 test('what may surprise is noted and allowed', () => {
