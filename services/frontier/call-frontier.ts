@@ -1,6 +1,6 @@
 import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from '#lib/worker/call-end'
-import { idsOf, jobIdOf, priorityOf, queueNameOf, storedRequestOf } from './lane-job.ts'
+import { idsOf, jobIdOf, queueNameOf, storedRequestOf } from './lane-job.ts'
 import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
 import type { ClosedBecause } from './process-call.ts'
@@ -55,9 +55,9 @@ export function createCallFrontier(
       }
     const ids = idsOf(job.routed)
     const ref = { queue: queue.name, jobId: jobIdOf(ids) }
-    const priority = priorityOf(job.routed.step, ref.jobId, job.policy.lanes.batchSharePpm)
+    const laneClass = job.routed.step.priority
     await deps.answers.open(ref, storedRequestOf(job))
-    await queue.add(ref.jobId, ids, priority)
+    await queue.add(ref.jobId, ids, laneClass)
     for (;;) {
       await nextLook(queue, ref, options, job.deadlineAtMs - deps.nowMs(), signal)
       const end = await endOf(deps, ref, queue.spec.place)
@@ -67,10 +67,10 @@ export function createCallFrontier(
       else if (job.orders.standing().is !== 'free') await followOrders(deps, ref, job)
       else if (!job.permits(queue.spec.place) || !isServed(deps.queues, queue))
         await closeUncalled(deps.answers, ref, 'constraint_violated')
-      else if (!(await queue.has(ref.jobId))) {
+      else if (!(await queue.has(ref.jobId, laneClass))) {
         // Opened again too: a Redis that lost the job may have lost the request.
         await deps.answers.open(ref, storedRequestOf(job))
-        await queue.add(ref.jobId, ids, priority)
+        await queue.add(ref.jobId, ids, laneClass)
       }
     }
   }

@@ -2,6 +2,9 @@ import { hash } from 'node:crypto'
 import { formatOrigin } from '#lib/audit/records'
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { AgentStep, RoutedStep } from '#lib/events/types.generated'
+import { countImages } from '#lib/routing/message-text'
+import { emptyCounts } from '#lib/routing/text-scan'
+import { estimatePromptTokens } from '#lib/routing/token-estimate'
 import type { ModelJob } from '#lib/worker/call-end'
 
 /** What lies in a job of the queue: ids alone. The request lies under a key of its own. */
@@ -26,6 +29,8 @@ export interface StoredRequest {
   taskId: string
   batchId: string | null
   publishedAtMs: number
+  /** The most that its prompt can count. */
+  promptTokensBound: number
   /** Null for none, as JSON has no Infinity: of a step whose record bears no time. */
   deadlineAtMs: number | null
 }
@@ -57,17 +62,14 @@ export function storedRequestOf(job: ModelJob): StoredRequest {
     taskId: step.taskId,
     batchId: step.batchId,
     publishedAtMs: origin.receivedAtMs,
+    promptTokensBound: promptTokensBound(job.request, job.model.tokenMarginPpm),
     deadlineAtMs: Number.isFinite(job.deadlineAtMs) ? job.deadlineAtMs : null,
   }
 }
 
-const million = 1_000_000
-
-/**
- * BullMQ's priority: 1 before 2. Interactive steps go first; of the batch steps a share goes with them, so that a queue
- * that is never empty of interactive steps does not stop a batch for ever. Which ones follows from the id.
- */
-export function priorityOf(step: Pick<AgentStep, 'priority'>, jobId: string, batchSharePpm: number): 1 | 2 {
-  if (step.priority === 'interactive') return 1
-  return Number.parseInt(jobId.slice(1, 9), 16) % million < batchSharePpm ? 1 : 2
+/** As the decision's bound of cost is reckoned (lib/routing/candidates.ts). */
+function promptTokensBound(request: ChatRequest, tokenMarginPpm: number): number {
+  const images = request.messages.reduce((sum, message) => sum + countImages(message), 0)
+  const tokens = estimatePromptTokens(request, images, emptyCounts(), emptyCounts())
+  return Math.ceil((tokens * tokenMarginPpm) / 1_000_000)
 }

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -12,6 +13,7 @@ import { readStageSettings } from '#lib/worker/stage-settings'
 import { callFrontierDefaults, createCallFrontier, createRecall } from './call-frontier.ts'
 import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
 import { createModelQueues } from './model-queues.ts'
+import { createProviderMetrics } from './provider-metrics.ts'
 import { createQueueMetrics } from './queue-metrics.ts'
 import { createWithdraw } from './withdraw.ts'
 
@@ -27,8 +29,13 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   workerRedis.on('error', (error: Error) => log.warn({ err: describeError(error) }, 'Redis'))
 
   const answers = createStoredAnswers({ redis, namespace })
-  const clocks = { nowMs: Date.now, random: Math.random }
-  const queueDeps = { answers, policies, orders, redis, workerRedis, log, ...clocks }
+  const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
+  const interactiveReservePpm = () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000
+  const limits = createProviderLimits({ redis, namespace })
+  const metrics = createProviderMetrics(registry)
+  const clocks = { nowMs: Date.now, monotonicMs: () => performance.now(), random: Math.random }
+  const shares = { batchSharePpm, interactiveReservePpm }
+  const queueDeps = { answers, limits, policies, orders, metrics, redis, workerRedis, log, ...shares, ...clocks }
   const queues = createModelQueues({
     open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
     env: process.env,
@@ -54,7 +61,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
       callModel: createCallFrontier(calls),
     }),
     reject: createRejectRouted(deps),
-    batchSharePpm: () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000,
+    ...shares,
     drainMs: config.shutdownGraceMs,
   })
 })

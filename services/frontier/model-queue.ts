@@ -1,16 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DelayedError, Queue, QueueEvents, RateLimitError, Worker, type Job } from 'bullmq'
 import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel'
-import type { Redis } from 'ioredis'
 import { inNamespace } from '#lib/events/topics'
-import { redisError } from '#lib/ledger/lua-script'
+import type { ProviderLimits } from '#lib/ledger/provider-limits'
 import type { StoredAnswers } from '#lib/ledger/stored-answers'
 import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
-import { describeError, type Logger } from '#lib/telemetry/logger'
+import type { LaneClass } from '#lib/stream/capacity'
+import { describeError } from '#lib/telemetry/logger'
 import type { NamedPlace } from '#lib/worker/permits'
+import { createAccountPause } from './account-pause.ts'
+import { createCallGate, type CallLimits } from './call-gate.ts'
+import { openJobQueue, type JobQueue, type JobQueueDeps } from './job-queue.ts'
 import { queueNameOf, type QueuedIds } from './lane-job.ts'
 import { processCall, type ProcessCallDeps } from './process-call.ts'
 import type { ProviderChat } from './provider-chat.ts'
+import type { ProviderMetrics } from './provider-metrics.ts'
 
 /** A provider of the policy in force, for one of its models. */
 export interface ModelQueueSpec {
@@ -22,6 +25,7 @@ export interface ModelQueueSpec {
   provider: ProviderChat
   /** Calls in flight, of this model in this process. */
   maxInFlight: number
+  limits: CallLimits
   /** Every setting that makes it another queue when changed. */
   identity: string
 }
@@ -30,29 +34,29 @@ export interface ModelQueue {
   readonly spec: ModelQueueSpec
   /** Provider and model. */
   readonly name: string
-  add(jobId: string, ids: QueuedIds, priority: 1 | 2): Promise<void>
-  has(jobId: string): Promise<boolean>
+  add(jobId: string, ids: QueuedIds, laneClass: LaneClass): Promise<void>
+  has(jobId: string, laneClass: LaneClass): Promise<boolean>
   /** Calls back when a job ends, here or in another replica. Returns what stops that. */
   onEnd(jobId: string, listener: () => void): () => void
   /** False while calls are not even tried. */
   closed(): boolean
   /** Jobs that wait or run, in all replicas; null while Redis does not say. */
   length(): Promise<number | null>
-  setMaxInFlight(maxInFlight: number): void
+  /** What of the spec may change. */
+  apply(spec: Pick<ModelQueueSpec, 'maxInFlight' | 'limits'>): void
   /** Waits `graceMs` for calls under way, then cuts them off. */
   close(graceMs: number): Promise<void>
 }
 
-export interface ModelQueueDeps {
+export interface ModelQueueDeps extends JobQueueDeps {
   answers: StoredAnswers
+  limits: ProviderLimits
   policies: ProcessCallDeps['policies']
   orders: ProcessCallDeps['orders']
-  /** Fails fast: what cannot be added waits in its lane. */
-  redis: Redis
-  /** Waits for Redis, as BullMQ's workers need it; maxRetriesPerRequest null. */
-  workerRedis: Redis
-  log: Logger
-  nowMs: () => number
+  batchSharePpm: () => number
+  interactiveReservePpm: () => number
+  metrics: ProviderMetrics
+  monotonicMs: () => number
   random: () => number
 }
 
@@ -64,9 +68,11 @@ export interface ModelQueueOptions {
   failuresToOpen: number
   /** How long it stays open before one call tries, ms. @default 10_000 */
   openMs: number
+  /** How long a provider whose account has no money left is left alone, ms. @default 60_000 */
+  accountPauseMs: number
 }
 
-export const modelQueueDefaults = { maxCalls: 4, failuresToOpen: 5, openMs: 10_000 }
+export const modelQueueDefaults = { maxCalls: 4, failuresToOpen: 5, openMs: 10_000, accountPauseMs: 60_000 }
 
 /** What speaks against the provider, and not against the request, the key or the clock. */
 const providerFaults: ReadonlySet<CallFailure> = new Set([
@@ -79,15 +85,17 @@ const providerFaults: ReadonlySet<CallFailure> = new Set([
 ])
 
 /**
- * The queue of one provider and model, with the worker of this process: one queue each, since a provider's pause holds
- * up a whole queue. A job that ends leaves nothing behind in BullMQ; that a call is not made twice follows from the
- * stored attempt alone, so that a job may be added again at any time.
+ * The queue of one provider and model: in BullMQ two, one for interactive steps and one for batch steps, so that neither
+ * stands behind the other while it waits for its part of the provider's limits. They share the slots of this process, the
+ * circuit breaker and the gate. That a call is not made twice follows from the stored attempt alone, so that a job may be
+ * added again at any time.
  */
 export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, options: ModelQueueOptions): ModelQueue {
-  const name = queueNameOf(spec.place.id, spec.model)
-  const prefix = inNamespace(options.namespace, 'frontier')
+  const { place, model } = spec
+  const name = queueNameOf(place.id, model)
   const log = deps.log.child({ queue: name })
   const listeners = new Map<string, Set<() => void>>()
+  const closing = new AbortController()
   const cutOff = new AbortController()
   const breaker = circuitBreaker(
     handleWhen((error) => error instanceof ModelCallError && providerFaults.has(error.reason)),
@@ -95,66 +103,61 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
   )
   breaker.onBreak(() => log.warn('circuit breaker opened'))
   breaker.onReset(() => log.info('circuit breaker closed'))
+  const onExhausted = () => {
+    log.error("the provider's account has no money left; its steps go elsewhere")
+    deps.metrics.accountExhausted(place.id, model)
+  }
+  const account = createAccountPause({ nowMs: deps.nowMs, onExhausted }, { pauseMs: options.accountPauseMs })
+  const gate = createCallGate(
+    { ...deps, log, onWait: (laneClass, waitsFor) => deps.metrics.waited(place.id, model, laneClass, waitsFor) },
+    { queue: name, maxInFlight: spec.maxInFlight, ...spec.limits },
+  )
+  beginToCount(spec.limits)
 
-  const queue = new Queue<QueuedIds>(name, { connection: deps.redis, prefix, skipWaitingForReady: true })
-  const events = new QueueEvents(name, { connection: deps.workerRedis, prefix })
-  const place = spec.place
-  const worker = new Worker<QueuedIds>(name, (job, token) => work(job, token), {
-    connection: deps.workerRedis,
-    prefix,
-    concurrency: spec.maxInFlight,
-    // A job whose process died is taken up by another after at most lock and interval together.
-    lockDuration: 20_000,
-    stalledInterval: 10_000,
-  })
-  const warn = (error: Error) => log.warn({ err: describeError(error) }, 'BullMQ')
-  queue.on('error', warn)
-  events.on('error', warn)
-  worker.on('error', warn)
-  const wake = ({ jobId }: { jobId: string }) => listeners.get(jobId)?.forEach((listener) => listener())
-  events.on('completed', wake)
-  events.on('failed', wake)
+  const calls = {
+    ...deps,
+    chat: spec.provider.chat,
+    breaker,
+    gate,
+    account,
+    onUsageProblem: (problem: Parameters<ProviderMetrics['usageRejected']>[2]) => {
+      log.warn({ problem }, 'the usage cannot be: the call is charged at its bound')
+      deps.metrics.usageRejected(place.id, model, problem)
+    },
+  }
+  const jobs: Record<LaneClass, JobQueue> = { interactive: openJobs('interactive'), batch: openJobs('batch') }
 
-  async function work(job: Job<QueuedIds>, token: string | undefined): Promise<void> {
-    const calls = {
-      answers: deps.answers,
-      policies: deps.policies,
-      orders: deps.orders,
-      chat: spec.provider.chat,
-      breaker,
-    }
-    const outcome = await processCall(
-      { ...calls, nowMs: deps.nowMs, random: deps.random },
-      { place, modelName: spec.modelName, maxCalls: options.maxCalls },
-      { queue: name, jobId: job.id! },
-      cutOff.signal,
+  function openJobs(laneClass: LaneClass): JobQueue {
+    const call = { place, laneClass, modelName: spec.modelName, maxCalls: options.maxCalls }
+    const signals = { closing: closing.signal, cutOff: cutOff.signal }
+    return openJobQueue(
+      { ...deps, log },
+      {
+        name: laneClass === 'batch' ? `${name}~batch` : name,
+        prefix: inNamespace(options.namespace, 'frontier'),
+        concurrency: spec.maxInFlight,
+        process: (jobId) => processCall(calls, call, { queue: name, jobId }, signals),
+        onEnd: (jobId) => listeners.get(jobId)?.forEach((listener) => listener()),
+      },
     )
-    if (outcome.kind === 'done') return
-    if (outcome.kind === 'rate_limited') {
-      await queue.rateLimit(outcome.waitMs)
-      throw new RateLimitError()
-    }
-    await job.moveToDelayed(deps.nowMs() + outcome.waitMs, token)
-    throw new DelayedError()
+  }
+
+  /** Where nobody counts yet, the window without calls begins now, and not with the first step. */
+  function beginToCount({ window }: CallLimits): void {
+    if (!window) return
+    deps.limits.initialise(name, window, false).then(
+      (begun) => {
+        if (begun) log.info(window, 'nobody knows what was called before: no call for one window')
+      },
+      (error: unknown) => log.warn({ err: describeError(error) }, 'cannot begin to count against the limits'),
+    )
   }
 
   return {
     spec,
     name,
-    async add(jobId, ids, priority) {
-      try {
-        await queue.add('call', ids, { jobId, priority, removeOnComplete: true, removeOnFail: true })
-      } catch (error) {
-        throw redisError(error)
-      }
-    },
-    async has(jobId) {
-      try {
-        return (await queue.getJob(jobId)) !== undefined
-      } catch (error) {
-        throw redisError(error)
-      }
-    },
+    add: (jobId, ids, laneClass) => jobs[laneClass].add(jobId, ids),
+    has: (jobId, laneClass) => jobs[laneClass].has(jobId),
     onEnd(jobId, listener) {
       const known = listeners.get(jobId) ?? new Set()
       listeners.set(jobId, known.add(listener))
@@ -163,13 +166,19 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
         if (known.size === 0) listeners.delete(jobId)
       }
     },
-    closed: () => breaker.state === CircuitState.Open,
-    length: () => queue.getJobCountByTypes('wait', 'prioritized', 'delayed', 'active').catch(() => null),
-    setMaxInFlight(maxInFlight) {
-      worker.concurrency = maxInFlight
+    closed: () => breaker.state === CircuitState.Open || account.isExhausted(),
+    async length() {
+      const lengths = await Promise.all(Object.values(jobs).map((each) => each.length()))
+      return lengths.reduce<number | null>((sum, each) => (sum === null || each === null ? null : sum + each), 0)
+    },
+    apply({ maxInFlight, limits }) {
+      gate.apply(limits, maxInFlight)
+      beginToCount(limits)
+      for (const each of Object.values(jobs)) each.setConcurrency(maxInFlight)
     },
     async close(graceMs) {
-      const finished = worker.close()
+      closing.abort()
+      const finished = Promise.all(Object.values(jobs).map((each) => each.drain()))
       const ended = new AbortController()
       const late = sleep(graceMs, undefined, { signal: ended.signal }).then(
         () => cutOff.abort(),
@@ -178,7 +187,7 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
       // After the cut-off each call fails at once; a Redis that does not answer must not hold the process up.
       await Promise.race([finished, late.then(() => sleep(1_000, undefined, { ref: false }))])
       ended.abort()
-      await Promise.allSettled([events.close(), queue.close(), worker.close(true)])
+      await Promise.all(Object.values(jobs).map((each) => each.close()))
     },
   }
 }

@@ -1,8 +1,11 @@
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { isRetryable } from '#lib/errors'
+import { windowOf } from '#lib/ledger/provider-window'
+import type { PolicyProvider } from '#lib/policy/schema'
 import { describeError, type Logger } from '#lib/telemetry/logger'
 import type { ModelQueue, ModelQueueSpec } from './model-queue.ts'
-import { providerChat } from './provider-chat.ts'
+import type { CallLimits } from './call-gate.ts'
+import { providerChat, type ProviderChat } from './provider-chat.ts'
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -42,7 +45,7 @@ export function createModelQueues(deps: ModelQueuesDeps): ModelQueues {
       const next = new Map<string, ModelQueue>()
       for (const spec of specs) {
         const kept = queues.get(spec.identity)
-        kept?.setMaxInFlight(spec.maxInFlight)
+        kept?.apply(spec)
         next.set(spec.identity, kept ?? deps.open(spec))
       }
       for (const [identity, queue] of queues) if (!next.has(identity)) retire(queue)
@@ -55,6 +58,12 @@ export function createModelQueues(deps: ModelQueuesDeps): ModelQueues {
       await Promise.allSettled([...[...queues.values()].map((queue) => queue.close(graceMs)), ...retiring])
     },
   }
+}
+
+/** The stand-in has none: nobody is asked. */
+function limitsOf({ limits }: PolicyProvider, model: string, chat: ProviderChat): CallLimits {
+  if (!limits || chat.standIn) return { window: null, headroomPpm: 0 }
+  return { window: windowOf(limits, model), headroomPpm: limits.interactiveHeadroomPpm }
 }
 
 /** A provider that cannot be opened is left out, loudly: its steps are decided again, and the others go on. */
@@ -71,7 +80,8 @@ function queueSpecs(policy: CompiledPolicy, { env, log }: ModelQueuesDeps): Mode
         const place = { id, tier: 'frontier' as const, region, complianceTags }
         const address = [provider.baseUrl, provider.baseUrlEnv && env[provider.baseUrlEnv], provider.apiKeyEnv]
         const identity = JSON.stringify([place, provider.api, address, chat.standIn, model, modelName])
-        specs.push({ place, model, modelName, provider: chat, maxInFlight, identity })
+        const limits = limitsOf(provider, model, chat)
+        specs.push({ place, model, modelName, provider: chat, maxInFlight, limits, identity })
       }
     } catch (error) {
       if (isRetryable(error)) throw error

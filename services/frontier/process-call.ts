@@ -1,12 +1,17 @@
 import { BrokenCircuitError, type CircuitBreakerPolicy } from 'cockatiel'
 import type { OrdersInForce } from '#lib/control/orders-in-force'
+import type { Standing } from '#lib/control/standing'
 import type { AttemptRef, BegunCall, StoredAnswers } from '#lib/ledger/stored-answers'
 import type { ChatAnswer, ChatModel } from '#lib/models/chat-model'
-import { ModelCallError } from '#lib/models/model-call-error'
+import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
 import { timeLimit } from '#lib/models/time-limit'
+import type { UsageProblem } from '#lib/models/usage'
 import type { KnownPolicy } from '#lib/policy/policy-store'
+import type { LaneClass } from '#lib/stream/capacity'
 import { whyNotPermitted, type NamedPlace } from '#lib/worker/permits'
+import type { AccountPause } from './account-pause.ts'
+import type { Admission, CallGate } from './call-gate.ts'
 import type { StoredRequest } from './lane-job.ts'
 
 /** What the queue does with the job next. */
@@ -14,8 +19,8 @@ export type CallOutcome =
   | { kind: 'done' }
   /** This job comes again after `waitMs`. */
   | { kind: 'again'; waitMs: number }
-  /** The provider asked for a pause: no job of the queue for `waitMs`. */
-  | { kind: 'rate_limited'; waitMs: number }
+  /** The process ends: the job is for another. */
+  | { kind: 'put_back' }
 
 export interface ProcessCallDeps {
   answers: StoredAnswers
@@ -23,55 +28,153 @@ export interface ProcessCallDeps {
   orders: Pick<OrdersInForce, 'standing'>
   chat: ChatModel
   breaker: CircuitBreakerPolicy
+  gate: Pick<CallGate, 'enter' | 'pause'>
+  account: AccountPause
+  /** Told of a usage that cannot be. */
+  onUsageProblem: (problem: UsageProblem) => void
   nowMs: () => number
   random: () => number
 }
 
 export interface ProcessCallOptions {
   place: NamedPlace
+  laneClass: LaneClass
   /** As the provider knows the model. */
   modelName: string
   /** Calls of one attempt in all; a 429 does not count, the deadline bounds those. */
   maxCalls: number
 }
 
+export interface ProcessCallSignals {
+  /** Aborts when nothing new is begun. */
+  closing: AbortSignal
+  /** Aborts when calls under way are given up. */
+  cutOff: AbortSignal
+}
+
 /**
- * One call for one job, at most. Whatever it ends with is stored before the job is done, so that it survives this
- * process; a call cut off by the end of the process is left without an end, which is what its outcome is.
+ * One call for one job, at most, once the gate lets it. Whatever it ends with is stored before the job is done, so that
+ * it survives this process; a call cut off by the end of the process is left without an end, which is what its outcome is.
  */
 export async function processCall(
   deps: ProcessCallDeps,
   options: ProcessCallOptions,
   ref: AttemptRef,
-  signal: AbortSignal,
+  signals: ProcessCallSignals,
 ): Promise<CallOutcome> {
   const stored = (await deps.answers.request(ref)) as StoredRequest | null
   if (stored === null) return { kind: 'done' }
   const deadlineAtMs = stored.deadlineAtMs ?? Infinity
-  if (deps.nowMs() >= deadlineAtMs) return close(deps, ref, 'deadline')
-  if (!isPermitted(deps, options.place, stored)) return close(deps, ref, 'constraint_violated')
-  const { is } = deps.orders.standing({ ...stored, call: { tier: 'frontier', model: stored.model } })
-  if (is === 'cancelled') return close(deps, ref, 'cancelled')
-  if (is === 'paused') return { kind: 'again', waitMs: pausedLookMs }
+  const why = whyNotCalled(deps, options.place, stored, deadlineAtMs)
+  if (why !== null) return close(deps, ref, why)
+  if (isPaused(deps, stored)) return { kind: 'again', waitMs: pausedLookMs }
 
-  using limit = timeLimit(deadlineAtMs - deps.nowMs(), signal)
+  const admission = await enter(deps, options, stored, deadlineAtMs, signals.closing)
+  if (typeof admission === 'string')
+    return admission === 'put_back' ? { kind: 'put_back' } : close(deps, ref, admission)
+  let usage: Usage = { used: 'not_sent' }
+  try {
+    // Asked again: it may have waited long.
+    const whyNow = whyNotCalled(deps, options.place, stored, deadlineAtMs)
+    if (whyNow !== null) return await close(deps, ref, whyNow)
+    if (isPaused(deps, stored)) return { kind: 'again', waitMs: pausedLookMs }
+    using limit = timeLimit(deadlineAtMs - deps.nowMs(), signals.cutOff)
+    const note = (of: Usage) => (usage = of)
+    return await callOnce(deps, { ...options, ref, stored, deadlineAtMs, inTime: admission.inTime, note }, limit.signal)
+  } finally {
+    await admission.leave(usage)
+  }
+}
+
+type Usage = Parameters<Admission['leave']>[0]
+
+interface AdmittedCall extends ProcessCallOptions {
+  ref: AttemptRef
+  stored: StoredRequest
+  deadlineAtMs: number
+  inTime: Admission['inTime']
+  /** Told what of the reservation was used, as soon as that is known. */
+  note: (usage: Usage) => void
+}
+
+async function callOnce(deps: ProcessCallDeps, call: AdmittedCall, signal: AbortSignal): Promise<CallOutcome> {
+  const { ref, note } = call
   let begun: BegunCall | null = null
+  let sent = false
   try {
     const answer = await deps.breaker.execute(async () => {
-      begun = await deps.answers.begin(ref, deps.nowMs(), options.maxCalls)
-      return begun === null ? null : callProvider(deps, options, stored, limit.signal)
+      begun = await deps.answers.begin(ref, deps.nowMs(), call.maxCalls)
+      if (begun === null) return null
+      if (!call.inTime()) throw new ModelCallError('rate_limited', 'not sent: its reservation had grown too old')
+      sent = true
+      note({ used: 'unknown' })
+      return callProvider(deps, call, signal)
     })
-    if (answer !== null && begun !== null) await storeAnswer(deps, ref, begun, answer)
+    if (answer === null || begun === null) return { kind: 'done' }
+    note(usageOf(answer))
+    if (answer.usageProblem) deps.onUsageProblem(answer.usageProblem)
+    await storeAnswer(deps, ref, begun, answer)
     return { kind: 'done' }
   } catch (error) {
     if (error instanceof BrokenCircuitError) return close(deps, ref, 'breaker_open')
     if (!(error instanceof ModelCallError) || begun === null || error.reason === 'cancelled') throw error
-    return afterFailure(deps, ref, begun, error, deadlineAtMs)
+    sent &&= !neverSent.has(error.reason)
+    note({ used: sent ? 'unknown' : 'not_sent', report: error.limits })
+    if (error.reason === 'quota') deps.account.refused()
+    const outcome = await afterFailure(deps, ref, begun, error, call.deadlineAtMs)
+    if (sent && error.reason === 'rate_limited' && outcome.kind === 'again') await deps.gate.pause(outcome.waitMs)
+    return outcome
   }
 }
 
 /** A job of a paused step is looked at again after so long, ms: soon enough after the resume. */
 const pausedLookMs = 2_000
+/** Failures of which the provider knows nothing. */
+const neverSent: ReadonlySet<CallFailure> = new Set(['unreachable', 'unsupported'])
+
+/** A bound that was charged for want of a count stays reserved as well. */
+function usageOf({ promptTokens, completionTokens, usageProblem, limits }: ChatAnswer): Usage {
+  const used = usageProblem ? 'unknown' : { inputTokens: promptTokens, outputTokens: completionTokens }
+  return { used, report: limits }
+}
+
+async function enter(
+  deps: ProcessCallDeps,
+  { laneClass }: ProcessCallOptions,
+  { promptTokensBound, maxOutputTokens }: StoredRequest,
+  deadlineAtMs: number,
+  closing: AbortSignal,
+): Promise<Admission | 'deadline' | 'limit_too_small' | 'put_back'> {
+  const size = { inputTokens: promptTokensBound, outputTokens: maxOutputTokens }
+  using limit = timeLimit(deadlineAtMs - deps.nowMs(), closing)
+  try {
+    return (await deps.gate.enter(size, laneClass, limit.signal)) ?? 'limit_too_small'
+  } catch (error) {
+    if (closing.aborted) return 'put_back'
+    if (limit.signal.aborted) return 'deadline'
+    throw error
+  }
+}
+
+function whyNotCalled(
+  deps: ProcessCallDeps,
+  place: NamedPlace,
+  stored: StoredRequest,
+  deadlineAtMs: number,
+): ClosedBecause | null {
+  if (deps.nowMs() >= deadlineAtMs) return 'deadline'
+  if (!isPermitted(deps, place, stored)) return 'constraint_violated'
+  if (orderFor(deps, stored) === 'cancelled') return 'cancelled'
+  return deps.account.isExhausted() ? 'quota_exhausted' : null
+}
+
+function isPaused(deps: ProcessCallDeps, stored: StoredRequest): boolean {
+  return orderFor(deps, stored) === 'paused'
+}
+
+function orderFor({ orders }: ProcessCallDeps, stored: StoredRequest): Standing['is'] {
+  return orders.standing({ ...stored, call: { tier: 'frontier', model: stored.model } }).is
+}
 
 /** Asked by the worker that makes the call, of the policies that it knows itself. */
 function isPermitted(deps: ProcessCallDeps, place: NamedPlace, stored: StoredRequest): boolean {
@@ -82,13 +185,13 @@ function isPermitted(deps: ProcessCallDeps, place: NamedPlace, stored: StoredReq
 
 function callProvider(
   deps: ProcessCallDeps,
-  options: ProcessCallOptions,
-  stored: StoredRequest,
+  { modelName, stored }: AdmittedCall,
   signal: AbortSignal,
 ): Promise<ChatAnswer> {
   return deps.chat.complete(stored.request, {
-    model: options.modelName,
+    model: modelName,
     maxOutputTokens: stored.maxOutputTokens,
+    promptTokensBound: stored.promptTokensBound,
     signal,
   })
 }
@@ -117,8 +220,7 @@ async function afterFailure(
   const failure = { reason: error.reason, message: error.message }
   const end = { endedAtMs: deps.nowMs(), promptTokens: 0, completionTokens: 0, standIn: false, failure }
   await deps.answers.end(ref, callNo, end, { answer: null, final: !again, counts: !limited })
-  if (!again) return { kind: 'done' }
-  return { kind: limited ? 'rate_limited' : 'again', waitMs }
+  return again ? { kind: 'again', waitMs } : { kind: 'done' }
 }
 
 async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause): Promise<CallOutcome> {
@@ -127,4 +229,5 @@ async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause)
 }
 
 /** Why an attempt ended without a call of its own end; `calls_used_up` comes from StoredAnswers. */
-export type ClosedBecause = 'deadline' | 'cancelled' | 'constraint_violated' | 'breaker_open'
+export type ClosedBecause =
+  'deadline' | 'cancelled' | 'constraint_violated' | 'breaker_open' | 'quota_exhausted' | 'limit_too_small'

@@ -1,6 +1,7 @@
 import type { ChatCompletion } from 'openai/resources/chat'
 import type { StoredAttempt, StoredCall } from '#lib/ledger/stored-answers'
 import { callFailures, ModelCallError, type CallFailure } from '#lib/models/model-call-error'
+import type { Verdict } from '#lib/models/verdicts'
 import { cancelledEnd, failedEnd, noCall, type CallEnd, type LostCall } from '#lib/worker/call-end'
 import type { NamedPlace } from '#lib/worker/permits'
 
@@ -27,8 +28,10 @@ function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): Call
   return { ...made, kind: 'failed', verdict, detail: stored.closed ?? verdict, outcomeUnknown: false }
 }
 
-const verdictOf: Record<string, 'breaker_open' | 'backend_unavailable'> = {
+const verdictOf: Record<string, Exclude<Verdict, 'ok'>> = {
   breaker_open: 'breaker_open',
+  quota_exhausted: 'quota_exhausted',
+  limit_too_small: 'limit_too_small',
   calls_used_up: 'backend_unavailable',
 }
 

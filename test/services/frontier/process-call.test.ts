@@ -2,13 +2,15 @@ import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel'
 import { expect, test } from 'vitest'
 import type { Standing } from '#lib/control/standing'
 import type { StoredAnswers } from '#lib/ledger/stored-answers'
+import type { ChatAnswer } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import { createStandIn } from '#lib/models/stand-in'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
 import type { ModelJob } from '#lib/worker/call-end'
 import { storedRequestOf, type StoredRequest } from '../../../services/frontier/lane-job.ts'
-import { processCall } from '../../../services/frontier/process-call.ts'
+import { createAccountPause } from '../../../services/frontier/account-pause.ts'
+import { processCall, type ProcessCallDeps } from '../../../services/frontier/process-call.ts'
 
 const policy = (change: object = {}) =>
   compilePolicy(
@@ -40,6 +42,7 @@ const stored: StoredRequest = {
   taskId: 't',
   batchId: null,
   publishedAtMs: 1,
+  promptTokensBound: 20,
   deadlineAtMs: 100_000,
 }
 const ref = { queue: 'p~big', jobId: 'a1' }
@@ -53,6 +56,10 @@ function harness(
     openBreakerAfter?: number
     deadlineAtMs?: null
     is?: Standing['is']
+    /** Of the gate, in place of an admission. */
+    enter?: () => Promise<null>
+    late?: boolean
+    answer?: Partial<ChatAnswer>
   } = {},
 ) {
   const log: unknown[] = []
@@ -72,6 +79,26 @@ function harness(
       return Promise.resolve(true)
     },
   }
+  const left: object[] = []
+  const pauses: number[] = []
+  const problems: string[] = []
+  const gate: ProcessCallDeps['gate'] = {
+    enter:
+      change.enter ??
+      (() =>
+        Promise.resolve({
+          inTime: () => change.late !== true,
+          leave: (usage) => {
+            left.push(usage)
+            return Promise.resolve()
+          },
+        })),
+    pause: (ms) => {
+      pauses.push(ms)
+      return Promise.resolve()
+    },
+  }
+  const account = createAccountPause({ nowMs: () => change.nowMs ?? 0, onExhausted: () => {} }, { pauseMs: 60_000 })
   const standIn = createStandIn()
   let asked = 0
   const deps = {
@@ -83,7 +110,8 @@ function harness(
     chat: {
       complete: (...args: Parameters<typeof standIn.complete>) => {
         const outcome = outcomes[asked++]
-        return outcome === 'answer' || outcome === undefined ? standIn.complete(...args) : Promise.reject(outcome)
+        if (outcome instanceof ModelCallError) return Promise.reject(outcome)
+        return standIn.complete(...args).then((answer) => ({ ...answer, ...change.answer }))
       },
     },
     orders: { standing: () => ({ is: change.is ?? 'free' }) as Standing },
@@ -91,12 +119,18 @@ function harness(
       halfOpenAfter: 60_000,
       breaker: new ConsecutiveBreaker(change.openBreakerAfter ?? 2),
     }),
+    gate,
+    account,
+    onUsageProblem: (problem: string) => void problems.push(problem),
     nowMs: () => change.nowMs ?? 0,
     random: () => 0.5,
   }
   const place = { id: 'p', tier: 'frontier' as const, region: 'eu', complianceTags: [] }
-  const options = { place, modelName: 'big-1', maxCalls: 3 }
-  return { run: () => processCall(deps, options, ref, new AbortController().signal), log, asked: () => asked }
+  const options = { place, laneClass: 'interactive' as const, modelName: 'big-1', maxCalls: 3 }
+  const closing = new AbortController()
+  const signals = { closing: closing.signal, cutOff: new AbortController().signal }
+  const run = () => processCall(deps, options, ref, signals)
+  return { run, log, left, pauses, problems, closing, asked: () => asked }
 }
 
 test('an answer is stored with its call before the job is done', async () => {
@@ -107,7 +141,12 @@ test('an answer is stored with its call before the job is done', async () => {
 
 test('a step without a deadline is called, since its stored request has none either', async () => {
   const routed = { step: stored, origin: {}, decision: { policyHash: 'h' } }
-  const job = { routed, model: { id: 'big' }, request: stored.request, deadlineAtMs: Infinity } as unknown as ModelJob
+  const job = {
+    routed,
+    model: { id: 'big', tokenMarginPpm: 1_150_000 },
+    request: stored.request,
+    deadlineAtMs: Infinity,
+  } as unknown as ModelJob
   expect(storedRequestOf(job).deadlineAtMs).toBeNull()
   expect(storedRequestOf({ ...job, deadlineAtMs: 7 }).deadlineAtMs).toBe(7)
   const { run, log } = harness([new ModelCallError('server_error', ''), 'answer'], { deadlineAtMs: null })
@@ -123,9 +162,64 @@ test('an attempt that has ended gets no call', async () => {
 })
 
 test('a 429 pauses the queue for as long as the provider asks', async () => {
-  const { run, log } = harness([new ModelCallError('rate_limited', 'HTTP 429', { retryAfterMs: 7_000 })])
-  expect(await run()).toEqual({ kind: 'rate_limited', waitMs: 7_500 })
+  const { run, log, pauses } = harness([new ModelCallError('rate_limited', 'HTTP 429', { retryAfterMs: 7_000 })])
+  expect(await run()).toEqual({ kind: 'again', waitMs: 7_500 })
+  expect(pauses).toEqual([7_500])
   expect(log).toEqual([{ callNo: 1, failure: 'rate_limited', answered: false, final: false }])
+})
+
+test('what a call has used goes back to the limits with what the provider says is left', async () => {
+  const answered = harness(['answer'], { answer: { promptTokens: 15, completionTokens: 3, limits: { requests: 4 } } })
+  await answered.run()
+  expect(answered.left).toEqual([{ used: { inputTokens: 15, outputTokens: 3 }, report: { requests: 4 } }])
+  const failed = harness([new ModelCallError('timeout', '')])
+  await failed.run()
+  expect(failed.left).toMatchObject([{ used: 'unknown' }])
+  const unsent = harness([new ModelCallError('unreachable', '')])
+  await unsent.run()
+  expect(unsent.left).toMatchObject([{ used: 'not_sent' }])
+  const gone = harness(['answer'], { begin: null })
+  await gone.run()
+  expect(gone.left).toMatchObject([{ used: 'not_sent' }])
+})
+
+test('a usage that cannot be is told, and leaves the bound reserved', async () => {
+  const { run, left, problems, log } = harness(['answer'], { answer: { usageProblem: 'not_a_count' } })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(problems).toEqual(['not_a_count'])
+  expect(left).toMatchObject([{ used: 'unknown' }])
+  expect(log).toMatchObject([{ answered: true, final: true }])
+})
+
+test('I5: a request that would arrive after its reservation has ended is not sent', async () => {
+  const { run, left, pauses, asked, log } = harness(['answer'], { late: true })
+  expect(await run()).toMatchObject({ kind: 'again' })
+  expect(asked()).toBe(0)
+  expect(left).toMatchObject([{ used: 'not_sent' }])
+  expect(pauses).toEqual([])
+  expect(log).toMatchObject([{ final: false }])
+})
+
+test('a call that no window of the provider bears is not made', async () => {
+  const { run, log, asked } = harness(['answer'], { enter: () => Promise.resolve(null) })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(asked()).toBe(0)
+  expect(log).toEqual(['limit_too_small'])
+})
+
+test('a job that waits while the process ends is put back, untouched', async () => {
+  const { run, log, closing } = harness(['answer'], { enter: () => Promise.reject(new Error('aborted')) })
+  closing.abort()
+  expect(await run()).toEqual({ kind: 'put_back' })
+  expect(log).toEqual([])
+})
+
+test('an account without money ends the attempt, and those that follow go elsewhere without a call', async () => {
+  const { run, log, asked } = harness([new ModelCallError('quota', 'HTTP 402')])
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(asked()).toBe(1)
+  expect(log).toEqual([{ callNo: 1, failure: 'quota', answered: false, final: true }, 'quota_exhausted'])
 })
 
 test('what is transient is tried again after a pause, what is not ends the attempt', async () => {
@@ -142,8 +236,7 @@ test('the last call ends the attempt; one that the provider turned away does not
     failures.map((reason) => new ModelCallError(reason, '')),
     { openBreakerAfter: 9 },
   )
-  for (const kind of ['rate_limited', 'rate_limited', 'again', 'again', 'done'])
-    expect(await run()).toMatchObject({ kind })
+  for (const kind of ['again', 'again', 'again', 'again', 'done']) expect(await run()).toMatchObject({ kind })
   expect(log.map((each) => (each as { final: boolean }).final)).toEqual([false, false, false, false, true])
 })
 

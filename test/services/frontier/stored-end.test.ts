@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { readAttempt } from '#lib/ledger/stored-answers'
-import { jobIdOf, priorityOf } from '../../../services/frontier/lane-job.ts'
+import { jobIdOf } from '../../../services/frontier/lane-job.ts'
 import { toCallEnd } from '../../../services/frontier/stored-end.ts'
 
 const place = { id: 'p', tier: 'frontier' as const, region: 'eu', complianceTags: [] }
@@ -46,7 +46,13 @@ test.each([
     { calls: '1', last: '1', 'start:1': '1', 'end:1': end({ failure: { reason: 'auth', message: '' } }) },
     'access_denied',
   ],
+  [
+    { calls: '1', last: '1', 'start:1': '1', 'end:1': end({ failure: { reason: 'quota', message: '' } }) },
+    'quota_exhausted',
+  ],
   [{ last: '0', closed: 'breaker_open' }, 'breaker_open'],
+  [{ last: '0', closed: 'quota_exhausted' }, 'quota_exhausted'],
+  [{ last: '0', closed: 'limit_too_small' }, 'limit_too_small'],
   [{ last: '0', closed: 'constraint_violated' }, 'constraint_violated'],
   [{ last: '0', closed: 'calls_used_up' }, 'backend_unavailable'],
 ] as const)('%j is verdict %s', (fields, verdict) => {
@@ -82,13 +88,4 @@ test('job ids hold no colon and are never all digits, and differ by tenant, step
   ].map((each) => jobIdOf({ ...each, taskId: 't' }))
   expect(new Set(ids).size).toBe(4)
   for (const id of ids) expect(id).toMatch(/^a[0-9a-f]{40}$/)
-})
-
-test('a share of the batch steps goes with the interactive ones', () => {
-  const ids = Array.from({ length: 2_000 }, (_, i) =>
-    jobIdOf({ tenantId: 't', stepId: `${i}`, taskId: '', origin: 's/0/1', attempt: 1 }),
-  )
-  const first = ids.filter((id) => priorityOf({ priority: 'batch' }, id, 200_000) === 1).length
-  expect(first / ids.length).toBeCloseTo(0.2, 1)
-  expect(priorityOf({ priority: 'interactive' }, ids[0]!, 10_000)).toBe(1)
 })
