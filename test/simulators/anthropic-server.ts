@@ -1,4 +1,5 @@
 import { readAnthropicRequest, type AnthropicRequest } from './anthropic-request.ts'
+import type { RequestSize } from './provider-account.ts'
 import { startSimulator, type Dialect, type Simulator, type SimulatorOptions } from './model-server.ts'
 
 export interface AnthropicReply {
@@ -24,7 +25,12 @@ export function startAnthropicSimulator(options: AnthropicSimulatorOptions = {})
     answer: (body, headers) => {
       if (headers['anthropic-version'] === undefined) return { problem: 'anthropic-version: header is required' }
       const request = readAnthropicRequest(body)
-      return 'problem' in request ? request : { answer: message(request, reply(request), ++made) }
+      if ('problem' in request) return request
+      const said = reply(request)
+      const inputTokens = Math.ceil(JSON.stringify(request.messages).length / 4)
+      const used = { inputTokens, outputTokens: Math.ceil(JSON.stringify(said.content).length / 4) }
+      const size = { inputTokens, outputTokens: request.max_tokens }
+      return { answer: message(request, said, ++made, used), size, used }
     },
   }
   return startSimulator(dialect, rest)
@@ -44,7 +50,7 @@ function defaultReply(request: AnthropicRequest): AnthropicReply {
   return { content: [{ type: 'text', text: 'simulated' }] }
 }
 
-function message(request: AnthropicRequest, reply: AnthropicReply, number: number): object {
+function message(request: AnthropicRequest, reply: AnthropicReply, number: number, used: RequestSize): object {
   const calls = reply.content.some((block) => block.type === 'tool_use')
   return {
     id: `msg_${number}`,
@@ -55,10 +61,10 @@ function message(request: AnthropicRequest, reply: AnthropicReply, number: numbe
     stop_reason: reply.stopReason ?? (calls ? 'tool_use' : 'end_turn'),
     stop_sequence: null,
     usage: {
-      input_tokens: Math.ceil(JSON.stringify(request.messages).length / 4),
+      input_tokens: used.inputTokens,
       cache_creation_input_tokens: 0,
       cache_read_input_tokens: 0,
-      output_tokens: Math.ceil(JSON.stringify(reply.content).length / 4),
+      output_tokens: used.outputTokens,
     },
   }
 }

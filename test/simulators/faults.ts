@@ -2,8 +2,12 @@
 export type Fault = 'none' | 'rate_limited' | 'server_error' | 'slow' | 'cut_off' | 'malformed'
 
 export interface Behaviour {
-  /** Time before the answer, ms. @default 0 */
+  /** Time before the answer, ms; the median where it is drawn. @default 0 */
   latencyMs: number
+  /** Spread of a lognormal latency; 0: every answer takes the same. @default 0 */
+  latencySigma: number
+  /** Longest time on the way to the provider, before it counts the request, ms; drawn evenly from 0. @default 0 */
+  jitterMs: number
   /** Time before a slow answer, ms. @default 5_000 */
   slowMs: number
   /** Requests worked on at once; one more gets 429, as from a full server. @default unlimited */
@@ -20,6 +24,8 @@ export interface Behaviour {
 
 export const calm: Behaviour = {
   latencyMs: 0,
+  latencySigma: 0,
+  jitterMs: 0,
   slowMs: 5_000,
   slots: Number.POSITIVE_INFINITY,
   retryAfterS: 1,
@@ -39,6 +45,14 @@ export function seededRandom(seed: number): () => number {
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
+}
+
+/** Lognormal, as the times of servers are: most near the median, a few many times as long. */
+export function drawLatencyMs({ latencyMs, latencySigma }: Behaviour, random: () => number): number {
+  if (latencySigma === 0) return latencyMs
+  // Box-Muller.
+  const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random())
+  return latencyMs * Math.exp(latencySigma * normal)
 }
 
 /** One draw decides among all faults, so that their chances add up. */

@@ -1,4 +1,5 @@
 import { readOpenAiRequest, type OpenAiRequest } from './openai-request.ts'
+import type { RequestSize } from './provider-account.ts'
 import { startSimulator, type Dialect, type Simulator, type SimulatorOptions } from './model-server.ts'
 
 /** What the simulated model says: text, or calls of tools. */
@@ -12,11 +13,13 @@ export interface OpenAiSimulatorOptions extends SimulatorOptions {
   models?: string[]
   /** @default echoes a short text, or calls the first tool where one must be called */
   reply?: (request: OpenAiRequest) => OpenAiReply
+  /** Tokens of an answer in parts per million of the most that it may have. @default as long as its text */
+  answerSharePpm?: number
 }
 
 /** OpenAI's chat completions over real HTTP, strict about the request. See README.md for what it is and is not. */
 export function startOpenAiSimulator(options: OpenAiSimulatorOptions = {}): Promise<Simulator> {
-  const { reply = defaultReply, models, ...rest } = options
+  const { reply = defaultReply, models, answerSharePpm, ...rest } = options
   let made = 0
   const dialect: Dialect = {
     path: '/v1/chat/completions',
@@ -29,7 +32,15 @@ export function startOpenAiSimulator(options: OpenAiSimulatorOptions = {}): Prom
       if ('problem' in request) return request
       if (models !== undefined && !models.includes(request.model))
         return { problem: `The model '${request.model}' does not exist or you do not have access to it.` }
-      return { answer: completion(request, reply(request), ++made) }
+      const said = reply(request)
+      const inputTokens = Math.ceil(JSON.stringify(request.messages).length / 4)
+      const most = request.max_completion_tokens ?? request.max_tokens ?? 4_096
+      const written =
+        answerSharePpm === undefined
+          ? Math.ceil(JSON.stringify(said).length / 4)
+          : Math.ceil((most * answerSharePpm) / 1_000_000)
+      const used = { inputTokens, outputTokens: written }
+      return { answer: completion(request, said, ++made, used), size: { inputTokens, outputTokens: most }, used }
     },
     models: () => ({ object: 'list', data: (models ?? ['simulated']).map((id) => ({ id, object: 'model' })) }),
   }
@@ -50,9 +61,7 @@ function defaultReply(request: OpenAiRequest): OpenAiReply {
   return { content: 'simulated' }
 }
 
-function completion(request: OpenAiRequest, reply: OpenAiReply, number: number): object {
-  const prompt = Math.ceil(JSON.stringify(request.messages).length / 4)
-  const written = Math.ceil(JSON.stringify(reply).length / 4)
+function completion(request: OpenAiRequest, reply: OpenAiReply, number: number, used: RequestSize): object {
   const calls = reply.toolCalls?.map((call, index) => ({
     id: `call_${number}_${index}`,
     type: 'function',
@@ -76,6 +85,10 @@ function completion(request: OpenAiRequest, reply: OpenAiReply, number: number):
         finish_reason: reply.finishReason ?? (calls ? 'tool_calls' : 'stop'),
       },
     ],
-    usage: { prompt_tokens: prompt, completion_tokens: written, total_tokens: prompt + written },
+    usage: {
+      prompt_tokens: used.inputTokens,
+      completion_tokens: used.outputTokens,
+      total_tokens: used.inputTokens + used.outputTokens,
+    },
   }
 }

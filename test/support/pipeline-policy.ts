@@ -10,13 +10,14 @@ import { tenantId } from './pipeline-steps.ts'
 type PolicyFile = z.input<typeof policySchema>
 /** Sections of the policy that a test wants otherwise. */
 export type PolicyChange = Partial<PolicyFile>
+export type ProviderLimits = NonNullable<NonNullable<PolicyFile['providers']>[number]['limits']>
 
 const free = { inputMicroUsdPerMTok: 0, outputMicroUsdPerMTok: 0 }
 const paid = { inputMicroUsdPerMTok: 3_000_000, outputMicroUsdPerMTok: 15_000_000 }
 const region = 'local'
 
 /** `reasoning` goes to the frontier at once, everything else to the open model first. */
-function policyFile(models: Models): PolicyFile {
+function policyFile(models: Models, limits: ProviderLimits | undefined): PolicyFile {
   return {
     version: 1,
     models: [
@@ -40,6 +41,7 @@ function policyFile(models: Models): PolicyFile {
         apiKeyEnv: 'SIMULATOR_KEY',
         region,
         maxInFlight: 16,
+        ...(limits && { limits }),
       },
     ],
     tenants: [{ id: tenantId }, { id: 'globex' }],
@@ -51,9 +53,9 @@ function policyFile(models: Models): PolicyFile {
 /** Returns its hash. Services follow within moments; nothing here waits for them. */
 export async function putPolicyInForce(
   deps: { kafka: KafkaFactory; codec: Codec },
-  options: { namespace: string; models: Models; change: PolicyChange },
+  options: { namespace: string; models: Models; providerLimits?: ProviderLimits | undefined; change: PolicyChange },
 ): Promise<string> {
-  const file = { ...policyFile(options.models), ...options.change }
+  const file = { ...policyFile(options.models, options.providerLimits), ...options.change }
   const loaded = parsePolicy(JSON.stringify(file, null, 2), 'policy of the test')
   await activatePolicy({ ...deps, nowMs: Date.now }, loaded, {
     namespace: options.namespace,

@@ -15,7 +15,7 @@ import { startGuardian } from '../../cli/stack/guardian.ts'
 import { createRunDirectory, removeRunDirectory } from '../../cli/stack/run-directory.ts'
 import type { StackAddresses } from '../../cli/stack/stack.ts'
 import type { OpenAiSimulatorOptions } from '../simulators/openai-server.ts'
-import { putPolicyInForce, type PolicyChange } from './pipeline-policy.ts'
+import { putPolicyInForce, type PolicyChange, type ProviderLimits } from './pipeline-policy.ts'
 import { openRecords, type PipelineRecords } from './pipeline-records.ts'
 import { openServices, type PipelineServices, type Replicas, type ServiceEnv } from './pipeline-services.ts'
 import { startModels, type Models } from './pipeline-models.ts'
@@ -31,6 +31,8 @@ export interface PipelineOptions {
   /** The simulated provider of the frontier model. @default 50 ms */
   frontier?: OpenAiSimulatorOptions
   policy?: PolicyChange
+  /** Of the simulated provider. @default none */
+  providerLimits?: ProviderLimits
   /** Added to a service's environment. */
   serviceEnv?: ServiceEnv
   /** Starts a process again that ended without being told to, as an orchestrator would. @default false */
@@ -83,7 +85,9 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       { namespace, partitions: count, actor: 'test' },
     )
   await apply(partitions)
-  const activate = (change: PolicyChange) => putPolicyInForce({ kafka: factory, codec }, { namespace, models, change })
+  const { providerLimits } = options
+  const activate = (change: PolicyChange) =>
+    putPolicyInForce({ kafka: factory, codec }, { namespace, models, providerLimits, change })
   await activate(options.policy ?? {})
 
   const services = await openServices({ dir, namespace, env, ...options })
