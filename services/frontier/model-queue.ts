@@ -112,7 +112,7 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
     { ...deps, log, onWait: (laneClass, waitsFor) => deps.metrics.waited(place.id, model, laneClass, waitsFor) },
     { queue: name, maxInFlight: spec.maxInFlight, ...spec.limits },
   )
-  beginToCount(spec.limits)
+  void beginToCount(spec.limits)
 
   const calls = {
     ...deps,
@@ -143,14 +143,14 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
   }
 
   /** Where nobody counts yet, the window without calls begins now, and not with the first step. */
-  function beginToCount({ window }: CallLimits): void {
+  async function beginToCount({ window }: CallLimits): Promise<void> {
     if (!window) return
-    deps.limits.initialise(name, window, false).then(
-      (begun) => {
-        if (begun) log.info(window, 'nobody knows what was called before: no call for one window')
-      },
-      (error: unknown) => log.warn({ err: describeError(error) }, 'cannot begin to count against the limits'),
-    )
+    try {
+      const begun = await deps.limits.initialise(name, window, false)
+      if (begun) log.info(window, 'nobody knows what was called before: no call for one window')
+    } catch (error) {
+      log.warn({ err: describeError(error) }, 'cannot begin to count against the limits')
+    }
   }
 
   return {
@@ -173,7 +173,7 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
     },
     apply({ maxInFlight, limits }) {
       gate.apply(limits, maxInFlight)
-      beginToCount(limits)
+      void beginToCount(limits)
       for (const each of Object.values(jobs)) each.setConcurrency(maxInFlight)
     },
     async close(graceMs) {

@@ -20,6 +20,7 @@ afterAll(() => redis.disconnect())
 
 const batch = { headroomPpm: 30_000, sharePpm: 200_000 }
 const short = { windowMs: 500, guardMs: 150 }
+const calm = { jitterMs: 30, latencyMs: 50, crashPpm: 0, batchPpm: 0, batch }
 const newQueue = () => `p~${randomUUID().slice(0, 8)}`
 
 /** A queue that counts from nothing. */
@@ -83,9 +84,12 @@ describe('I5: the provider never counts more than a limit', () => {
       await redis.del(...(await redis.keys(`${namespace}.{${queue}}:*`)))
     }
     const options: WorkersOptions = {
-      ...{ seed: 1, workers: 20, maxTokens: 5, jitterMs: 50, latencyMs: 50, crashPpm: 0, batchPpm: 0, forMs: 2_500 },
+      ...calm,
+      seed: 1,
+      workers: 20,
+      maxTokens: 5,
+      forMs: 2_500,
       window,
-      batch,
     }
     const [run] = await Promise.all([runLimitWorkers(limits, queue, options), flush()])
     expect(run.violations).toBe(0)
@@ -96,8 +100,14 @@ describe('I5: the provider never counts more than a limit', () => {
     // The guard time is in proportion to the window what it is by default: a second of a minute.
     const window = { windowMs: 6_000, guardMs: 100, tokens: 6_000 }
     const options: WorkersOptions = {
-      ...{ seed: 2, workers: 40, maxTokens: 40, jitterMs: 30, latencyMs: 200, crashPpm: 0, batchPpm: 200_000 },
-      ...{ forMs: 18_000, window, batch },
+      ...calm,
+      seed: 2,
+      workers: 40,
+      maxTokens: 40,
+      latencyMs: 200,
+      batchPpm: 200_000,
+      forMs: 18_000,
+      window,
     }
     const run = await runLimitWorkers(limits, await opened(window), options)
     console.log(`I5: ${(run.mean * 100).toFixed(1)} % of the binding limit used, ${run.violations} violations`)

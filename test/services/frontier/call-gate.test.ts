@@ -22,7 +22,7 @@ function harness(
   const settled: CallUsage[] = []
   const waits: string[] = []
   let nowMs = 0
-  const reserve = vi.fn(() => Promise.resolve(answers.shift() ?? granted()))
+  const reserve = vi.fn<ProviderLimits['reserve']>(() => Promise.resolve(answers.shift() ?? granted()))
   const limits: ProviderLimits = {
     initialise: () => Promise.resolve(true),
     reserve,
