@@ -98,7 +98,7 @@ export function createProviderLimits(deps: { redis: Redis; namespace: string }):
   return {
     initialise,
     async reserve(queue, window, size, batch) {
-      const id = `${replica}.${(++made).toString(36)}`
+      const id = `${batch ? '+' : ''}${replica}.${(++made).toString(36)}`
       const [code, ...rest] = (await reserveQuota(
         [key(queue, 'state'), key(queue, 'log'), key(queue, 'pause')],
         [
@@ -108,6 +108,7 @@ export function createProviderLimits(deps: { redis: Redis; namespace: string }):
           keepMs(window),
           ...limitsOf(window),
           batch?.headroomPpm ?? -1,
+          batch?.sharePpm ?? 0,
           batch ? batchIntervalMs(window, size, batch.sharePpm) : 0,
         ],
       )) as [number, ...number[]]

@@ -42,8 +42,8 @@ export function windowOf(limits: NonNullable<PolicyProvider['limits']>, model: s
 }
 
 /**
- * Time in which a share of the limits comes to one call of this size. A call per such time is what batch calls are
- * promised (virtual scheduling, as in the GCRA of ATM Forum TM 4.0, with a tolerance of one call).
+ * Time in which a share of the limits comes to one call of this size. While batch calls have less than their share of
+ * the window, they get a call per such time (virtual scheduling, as in the GCRA of ATM Forum TM 4.0, with a tolerance of one call).
  */
 export function batchIntervalMs(window: ProviderWindow, size: CallSize, sharePpm: number): number {
   const parts = [

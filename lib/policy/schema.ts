@@ -103,8 +103,8 @@ const providerLimits = z.strictObject({
    * that much longer. What it takes in capacity is its share of the window. @default 1 s
    */
   guardMs: durationMs.min(50).max(10_000).default(1_000),
-  /** Of each limit, what batch steps leave free for interactive ones that come of a sudden. @default 3 % */
-  interactiveHeadroomPpm: ppm.max(900_000).default(30_000),
+  /** Of each limit, what batch steps leave free for interactive ones that come of a sudden. @default 2 % */
+  interactiveHeadroomPpm: ppm.max(900_000).default(20_000),
 })
 
 /** A paid API. `stand_in` answers by itself, says so, and is used where no key is set. */

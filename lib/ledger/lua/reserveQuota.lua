@@ -1,12 +1,13 @@
 --[[ reserveQuota.lua: hold one call's part of a provider's limits, of all of them or of none.
   KEYS[1]  state, hash   KEYS[2]  log, sorted set: each reservation by when it ends   KEYS[3]  pause
   (all with the hash tag of provider and model)
-  ARGV[1]  id of the reservation
+  ARGV[1]  id of the reservation; it begins with + for a batch call
   ARGV[2]  input tokens at most   ARGV[3]  output tokens at most
   ARGV[4]  how long a call counts, ms: the provider's window and the guard time
   ARGV[5]  limit of requests   ARGV[6]  of input tokens   ARGV[7]  of output tokens   ARGV[8]  of both; 0 for no limit
   ARGV[9]  parts per million of each limit that a batch call leaves to interactive ones; -1 for an interactive call
-  ARGV[10]  time in which the batch share of the limits comes to one such call, ms
+  ARGV[10]  parts per million of each limit that are the batch calls' share
+  ARGV[11]  time in which that share comes to one such call, ms
   Output: {1, now in epoch ms, requests used, input tokens used, output tokens used}, all with this call
     | {0, wait in ms, binding limit: 1 to 4 in the order of the arguments, 5 a pause, 6 the first window} refused
     | {-1, limit} no window is large enough for the call
@@ -14,8 +15,9 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'generation', 'requests', 'input', 'output', 'batch_due', 'batch_until',
-  'batch_input', 'batch_output', 'outside_until', 'outside_1', 'outside_2', 'outside_3', 'outside_4')
-for i = 1, 13 do state[i] = tonumber(state[i]) or (i > 1 and 0) end
+  'need_input', 'need_output', 'outside_until', 'outside_1', 'outside_2', 'outside_3', 'outside_4', 'batch_requests',
+  'batch_input', 'batch_output')
+for i = 1, 16 do state[i] = tonumber(state[i]) or (i > 1 and 0) end
 if not state[1] then return {-2} end
 if now < state[1] then return {0, state[1] - now, 6} end
 local pause = redis.call('PTTL', KEYS[3])
@@ -30,15 +32,24 @@ end
 
 -- What has ended goes first, a thousand at a time: more would hold Redis up, and is counted a little longer instead.
 local requests, ins, outs = state[2], state[3], state[4]
+local batchRequests, batchIns, batchOuts = state[14], state[15], state[16]
+local function isBatchEntry(entry) return string.byte(entry, 1) == 43 end
+local function keepSums()
+  redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs, 'batch_requests', batchRequests,
+    'batch_input', batchIns, 'batch_output', batchOuts)
+end
 local ended = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
 if #ended > 0 then
   requests = requests - #ended
   for n = 1, #ended do
     local i, o = string.match(ended[n], ':(%d+):(%d+)$')
     ins, outs = ins - i, outs - o
+    if isBatchEntry(ended[n]) then
+      batchRequests, batchIns, batchOuts = batchRequests - 1, batchIns - i, batchOuts - o
+    end
   end
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, #ended - 1)
-  redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs)
+  keepSums()
 end
 
 local others = {0, 0, 0, 0}
@@ -89,13 +100,21 @@ local function waitFor(room)
 end
 
 local isBatch = ARGV[9] ~= '-1'
+-- Batch calls have less than their share of the window, and it is time for the next.
 local due = state[5]
+if isBatch and batchRequests > 0 then
+  local share = ARGV[10] / 1000000
+  local batch = {batchRequests, batchIns, batchOuts, batchIns + batchOuts}
+  for i = 1, 4 do
+    if limits[i] > 0 and batch[i] + call[i] > limits[i] * share then due = math.huge end
+  end
+end
 local room = limits
 if isBatch and now < due then
   local kept = 1 - ARGV[9] / 1000000
   room = {math.floor(limits[1] * kept), math.floor(limits[2] * kept), math.floor(limits[3] * kept),
     math.floor(limits[4] * kept)}
-elseif not isBatch and now >= due and now < state[6] then
+elseif not isBatch and now < state[6] then
   -- A batch call waits for its share: what it needs is not given to others.
   room = {limits[1] - 1, limits[2] - state[7], limits[3] - state[8], limits[4] - state[7] - state[8]}
 end
@@ -103,20 +122,25 @@ end
 if not fits(room) then
   local wait, binding = waitFor(room)
   if isBatch then
-    if now < due then wait = math.min(wait, math.max(due - now, (waitFor(limits)))) end
-    redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000, 'batch_input', ARGV[2],
-      'batch_output', ARGV[3])
+    if now >= due then
+      redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000, 'need_input', ARGV[2], 'need_output', ARGV[3])
+    else
+      wait = math.min(wait, math.max(due - now, (waitFor(limits))))
+    end
   end
   return {0, wait, binding}
 end
 
 requests, ins, outs = requests + 1, ins + input, outs + output
-redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs)
+if isBatch then
+  batchRequests, batchIns, batchOuts = batchRequests + 1, batchIns + input, batchOuts + output
+end
+keepSums()
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3])
 if isBatch then
   -- From when it was due, so that its waits do not make the share smaller; but it saves up no more than one call.
   local from = now
-  if now >= due then from = math.max(due, now - ARGV[10]) end
-  redis.call('HSET', KEYS[1], 'batch_due', from + ARGV[10], 'batch_until', 0)
+  if now >= due then from = math.max(due, now - ARGV[11]) end
+  redis.call('HSET', KEYS[1], 'batch_due', from + ARGV[11], 'batch_until', 0)
 end
 return {1, now, requests, ins, outs}

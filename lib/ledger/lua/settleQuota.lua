@@ -1,6 +1,7 @@
 --[[ settleQuota.lua: correct a reservation to what its call used, and note what the provider says that others use.
   KEYS[1]  state, hash   KEYS[2]  log, sorted set
-  ARGV[1]  the reservation as it stands in the log   ARGV[2]  what replaces it; empty where the request was never sent
+  ARGV[1]  the reservation as it stands in the log; a batch call's begins with +
+  ARGV[2]  what replaces it; empty where the request was never sent
   ARGV[3]  when it ends, epoch ms
   ARGV[4]  input tokens to add   ARGV[5]  output tokens to add: negative where it used less than was reserved
   ARGV[6]  how much later the next batch call is due, ms: negative likewise
@@ -17,9 +18,13 @@ if ARGV[7] ~= '-1' and tonumber(ARGV[11]) >= (tonumber(redis.call('HGET', KEYS[1
     'outside_1', ARGV[7], 'outside_2', ARGV[8], 'outside_3', ARGV[9], 'outside_4', ARGV[10])
 end
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 0 end
-redis.call('HINCRBY', KEYS[1], 'input', ARGV[4])
-redis.call('HINCRBY', KEYS[1], 'output', ARGV[5])
-if ARGV[2] == '' then redis.call('HINCRBY', KEYS[1], 'requests', -1)
-else redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2]) end
+local sums = {''}
+if string.byte(ARGV[1], 1) == 43 then sums[2] = 'batch_' end
+for _, sum in ipairs(sums) do
+  redis.call('HINCRBY', KEYS[1], sum .. 'input', ARGV[4])
+  redis.call('HINCRBY', KEYS[1], sum .. 'output', ARGV[5])
+  if ARGV[2] == '' then redis.call('HINCRBY', KEYS[1], sum .. 'requests', -1) end
+end
+if ARGV[2] ~= '' then redis.call('ZADD', KEYS[2], ARGV[3], ARGV[2]) end
 if ARGV[6] ~= '0' then redis.call('HINCRBY', KEYS[1], 'batch_due', ARGV[6]) end
 return 1
