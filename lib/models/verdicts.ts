@@ -49,6 +49,10 @@ export const verdicts = {
     meaning: "One call may need more than the policy's limits of the provider allow in a minute. Nothing was sent.",
   },
   breaker_open: { transient: true, meaning: 'The provider failed too often of late and is left alone for a while.' },
+  budget_exhausted: {
+    transient: false,
+    meaning: 'A call of the attempt may have been billed and its answer is lost; the budget bears no other.',
+  },
   constraint_violated: {
     transient: false,
     meaning:

@@ -1,5 +1,7 @@
 import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
-import { noCall, type CallEnd, type CallModel, type ModelJob } from '#lib/worker/call-end'
+import { noCall, type CallEnd, type CallModel, type LostCall, type ModelJob } from '#lib/worker/call-end'
+import { heldAttemptOf, type HoldCalls } from '#lib/worker/hold-calls'
+import type { NamedPlace } from '#lib/worker/permits'
 import { idsOf, jobIdOf, queueNameOf, storedRequestOf } from './lane-job.ts'
 import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
@@ -10,6 +12,7 @@ import { isCalling } from './withdraw.ts'
 export interface CallFrontierDeps {
   queues: ModelQueues
   answers: StoredAnswers
+  holdCalls: HoldCalls
   nowMs: () => number
 }
 
@@ -37,12 +40,16 @@ export function createRecall(deps: CallFrontierDeps): (job: ModelJob) => Promise
 
 /**
  * Puts the attempt into the queue of the first provider that may have it, and waits for its end: by events, and by
- * looking, since an event can be missed and a job can vanish with a Redis that lost its last second.
+ * looking, since an event can be missed and a job can vanish with a Redis that was lost. Whoever had its call under way
+ * then cannot store the answer: the call counts as lost, at its bound, and another one is made where the budget bears it.
  */
 export function createCallFrontier(
   deps: CallFrontierDeps,
   options: CallFrontierOptions = callFrontierDefaults,
 ): CallModel {
+  // Attempts that this process has opened, by job, also over the times that their records are handled again.
+  const opened = new Map<string, { atMs: number; lost: LostCall[] }>()
+
   return async (job, signal) => {
     const queue = await chooseQueue(deps, job)
     if (!queue)
@@ -56,24 +63,48 @@ export function createCallFrontier(
     const ids = idsOf(job.routed)
     const ref = { queue: queue.name, jobId: jobIdOf(ids) }
     const laneClass = job.routed.step.priority
-    await deps.answers.open(ref, storedRequestOf(job))
-    await queue.add(ref.jobId, ids, laneClass)
+    const mine = opened.get(ref.jobId) ?? { atMs: deps.nowMs(), lost: [] }
+    const put = async () => {
+      await deps.answers.open(ref, storedRequestOf(job, mine.lost.length))
+      opened.set(ref.jobId, mine)
+      await queue.add(ref.jobId, ids, laneClass)
+    }
+    const ended = (end: CallEnd): CallEnd => {
+      opened.delete(ref.jobId)
+      return { ...end, lost: [...mine.lost, ...end.lost] }
+    }
+    if (!opened.has(ref.jobId)) await put()
     for (;;) {
       await nextLook(queue, ref, options, job.deadlineAtMs - deps.nowMs(), signal)
-      const end = await endOf(deps, ref, queue.spec.place)
-      if (end) return end
-      if (signal.aborted) return { ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false }
-      if (deps.nowMs() >= job.deadlineAtMs + options.deadlineGraceMs) await deps.answers.close(ref, 'deadline')
+      const stored = await deps.answers.read(ref)
+      if (stored?.ended) return ended(toCallEnd(stored, await deps.answers.answer(ref), queue.spec.place, deps.nowMs()))
+      if (signal.aborted) return ended({ ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false })
+      if (stored === null) {
+        const pastDeadline = deps.nowMs() >= job.deadlineAtMs
+        // Asked first: it throws while the ledger is lost too, and then nothing has changed.
+        const isHeld = pastDeadline || (await deps.holdCalls(heldAttemptOf(job.routed), mine.lost.length + 2))
+        mine.lost.push(vanishedCall(queue.spec.place, mine.atMs, deps.nowMs()))
+        mine.atMs = deps.nowMs()
+        if (pastDeadline) return ended({ ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false })
+        if (!isHeld) return ended(notHeld(deps.nowMs()))
+        await put()
+      } else if (deps.nowMs() >= job.deadlineAtMs + options.deadlineGraceMs) await deps.answers.close(ref, 'deadline')
       else if (job.orders.standing().is !== 'free') await followOrders(deps, ref, job)
       else if (!job.permits(queue.spec.place) || !isServed(deps.queues, queue))
         await closeUncalled(deps.answers, ref, 'constraint_violated')
-      else if (!(await queue.has(ref.jobId, laneClass))) {
-        // Opened again too: a Redis that lost the job may have lost the request.
-        await deps.answers.open(ref, storedRequestOf(job))
-        await queue.add(ref.jobId, ids, laneClass)
-      }
+      else if (!(await queue.has(ref.jobId, laneClass))) await put()
     }
   }
+}
+
+function vanishedCall({ id, region }: NamedPlace, startedAtMs: number, endedAtMs: number): LostCall {
+  const detail = 'its job vanished with a Redis that was lost; its call may have been billed'
+  return { callNo: 1, backend: id, region, startedAtMs, endedAtMs, detail }
+}
+
+function notHeld(nowMs: number): CallEnd {
+  const detail = 'the budget bears no call beside one that may have been billed'
+  return { ...noCall(nowMs), kind: 'failed', verdict: 'budget_exhausted', detail, outcomeUnknown: false }
 }
 
 /**

@@ -6,6 +6,7 @@ import { countImages } from '#lib/routing/message-text'
 import { emptyCounts } from '#lib/routing/text-scan'
 import { estimatePromptTokens } from '#lib/routing/token-estimate'
 import type { ModelJob } from '#lib/worker/call-end'
+import { heldAttemptOf, type HeldAttempt } from '#lib/worker/hold-calls'
 
 /** What lies in a job of the queue: ids alone. The request lies under a key of its own. */
 export interface QueuedIds {
@@ -29,6 +30,10 @@ export interface StoredRequest {
   taskId: string
   batchId: string | null
   publishedAtMs: number
+  /** What the ledger holds for it. */
+  held: HeldAttempt
+  /** Calls of the attempt that vanished with a Redis that was lost, and may have been billed. */
+  vanishedCalls: number
   /** The most that its prompt can count. */
   promptTokensBound: number
   /** Null for none, as JSON has no Infinity: of a step whose record bears no time. */
@@ -50,7 +55,7 @@ export function queueNameOf(provider: string, model: string): string {
   return `${provider}~${model}`
 }
 
-export function storedRequestOf(job: ModelJob): StoredRequest {
+export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest {
   const { step, origin, decision } = job.routed
   return {
     request: job.request,
@@ -62,6 +67,8 @@ export function storedRequestOf(job: ModelJob): StoredRequest {
     taskId: step.taskId,
     batchId: step.batchId,
     publishedAtMs: origin.receivedAtMs,
+    held: heldAttemptOf(job.routed),
+    vanishedCalls,
     promptTokensBound: promptTokensBound(job.request, job.model.tokenMarginPpm),
     deadlineAtMs: Number.isFinite(job.deadlineAtMs) ? job.deadlineAtMs : null,
   }

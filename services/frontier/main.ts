@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis'
 import { createProviderLimits } from '#lib/ledger/provider-limits'
+import { createBudgets } from '#lib/ledger/budgets'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -7,6 +8,7 @@ import { stageSources } from '#lib/stream/stage-groups'
 import { describeError } from '#lib/telemetry/logger'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createHoldCalls } from '#lib/worker/hold-calls'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
@@ -35,7 +37,20 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   const metrics = createProviderMetrics(registry)
   const clocks = { nowMs: Date.now, monotonicMs: () => performance.now(), random: Math.random }
   const shares = { batchSharePpm, interactiveReservePpm }
-  const queueDeps = { answers, limits, policies, orders, metrics, redis, workerRedis, log, ...shares, ...clocks }
+  const holdCalls = createHoldCalls({ budgets: createBudgets({ redis, namespace }), policies })
+  const queueDeps = {
+    answers,
+    limits,
+    policies,
+    orders,
+    holdCalls,
+    metrics,
+    redis,
+    workerRedis,
+    log,
+    ...shares,
+    ...clocks,
+  }
   const queues = createModelQueues({
     open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
     env: process.env,
@@ -46,7 +61,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   policies.onChange(({ policy }) => queues.apply(policy))
 
   const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
-  const calls = { queues, answers, nowMs: Date.now }
+  const calls = { queues, answers, holdCalls, nowMs: Date.now }
   return createStage(stage, {
     ...stageSources(namespace, 'frontier'),
     ...settings,

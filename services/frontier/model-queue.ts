@@ -53,6 +53,7 @@ export interface ModelQueueDeps extends JobQueueDeps {
   limits: ProviderLimits
   policies: ProcessCallDeps['policies']
   orders: ProcessCallDeps['orders']
+  holdCalls: ProcessCallDeps['holdCalls']
   batchSharePpm: () => number
   interactiveReservePpm: () => number
   metrics: ProviderMetrics

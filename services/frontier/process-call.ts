@@ -9,10 +9,12 @@ import { timeLimit } from '#lib/models/time-limit'
 import type { UsageProblem } from '#lib/models/usage'
 import type { KnownPolicy } from '#lib/policy/policy-store'
 import type { LaneClass } from '#lib/stream/capacity'
+import type { HoldCalls } from '#lib/worker/hold-calls'
 import { whyNotPermitted, type NamedPlace } from '#lib/worker/permits'
 import type { AccountPause } from './account-pause.ts'
 import type { Admission, CallGate } from './call-gate.ts'
 import type { StoredRequest } from './lane-job.ts'
+import { isLost } from './stored-end.ts'
 
 /** What the queue does with the job next. */
 export type CallOutcome =
@@ -30,6 +32,7 @@ export interface ProcessCallDeps {
   breaker: CircuitBreakerPolicy
   gate: Pick<CallGate, 'enter' | 'pause'>
   account: AccountPause
+  holdCalls: HoldCalls
   /** Told of a usage that cannot be. */
   onUsageProblem: (problem: UsageProblem) => void
   nowMs: () => number
@@ -99,6 +102,7 @@ interface AdmittedCall extends ProcessCallOptions {
 
 async function callOnce(deps: ProcessCallDeps, call: AdmittedCall, signal: AbortSignal): Promise<CallOutcome> {
   const { ref, note } = call
+  if (!(await isHeld(deps, ref, call.stored))) return close(deps, ref, 'budget_exhausted')
   let begun: BegunCall | null = null
   let sent = false
   try {
@@ -125,6 +129,17 @@ async function callOnce(deps: ProcessCallDeps, call: AdmittedCall, signal: Abort
     if (sent && error.reason === 'rate_limited' && outcome.kind === 'again') await deps.gate.pause(outcome.waitMs)
     return outcome
   }
+}
+
+/** Calls that may have been billed stay charged: another one needs a bound of its own. */
+async function isHeld(
+  deps: ProcessCallDeps,
+  ref: AttemptRef,
+  { held, vanishedCalls }: StoredRequest,
+): Promise<boolean> {
+  const before = (await deps.answers.read(ref))?.calls ?? []
+  const lost = vanishedCalls + before.filter(isLost).length
+  return lost === 0 || deps.holdCalls(held, lost + 1)
 }
 
 /** A job of a paused step is looked at again after so long, ms: soon enough after the resume. */
@@ -230,4 +245,10 @@ async function close(deps: ProcessCallDeps, ref: AttemptRef, why: ClosedBecause)
 
 /** Why an attempt ended without a call of its own end; `calls_used_up` comes from StoredAnswers. */
 export type ClosedBecause =
-  'deadline' | 'cancelled' | 'constraint_violated' | 'breaker_open' | 'quota_exhausted' | 'limit_too_small'
+  | 'deadline'
+  | 'cancelled'
+  | 'constraint_violated'
+  | 'breaker_open'
+  | 'quota_exhausted'
+  | 'limit_too_small'
+  | 'budget_exhausted'

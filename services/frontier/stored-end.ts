@@ -32,10 +32,12 @@ const verdictOf: Record<string, Exclude<Verdict, 'ok'>> = {
   breaker_open: 'breaker_open',
   quota_exhausted: 'quota_exhausted',
   limit_too_small: 'limit_too_small',
+  budget_exhausted: 'budget_exhausted',
   calls_used_up: 'backend_unavailable',
 }
 
-function isLost(call: StoredCall): boolean {
+/** It may have been billed, and its answer is not to be had. */
+export function isLost(call: StoredCall): boolean {
   // An answer that came after the attempt's end was paid for and is not kept.
   if (call.end?.failure === undefined) return true
   return callFailures[toReason(call.end.failure.reason)].outcomeUnknown

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChatAnswer } from '#lib/models/chat-model'
 import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
@@ -11,11 +12,12 @@ import {
   type LostCall,
   type ModelJob,
 } from '#lib/worker/call-end'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { heldAttemptOf, type HoldCalls } from '#lib/worker/hold-calls'
 import type { Backend, Pool } from './pool.ts'
 
 export interface CallPoolDeps {
   pool: Pool
+  holdCalls: HoldCalls
   nowMs: () => number
   random: () => number
 }
@@ -59,14 +61,20 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
       if (backend === 'unavailable') return last?.end ?? unavailable(deps.nowMs())
       const { is } = job.orders.standing()
       if (is !== 'free') {
-        backend.health.ended(backend.health.epoch())
-        deps.pool.release(backend, job.routed.step.priority)
+        giveBack(deps, backend, job)
         // What was tried is told, and the classifier asks the orders again.
         if (last) return last.end
         if (is === 'paused') throw job.orders.held()
         return cancelledEnd(deps.nowMs())
       }
-      if (last?.error.outcomeUnknown) lost.push(toLost(last.end, last.error))
+      if (last?.error.outcomeUnknown) {
+        // It may have been billed and stays charged: another one needs a bound of its own.
+        if (!(await deps.holdCalls(heldAttemptOf(job.routed), lost.length + 2))) {
+          giveBack(deps, backend, job)
+          return last.end
+        }
+        lost.push(toLost(last.end, last.error))
+      }
       const startedAtMs = deps.nowMs()
       const outcome = await callOnce(deps, backend, job, limit.signal)
       const made = {
@@ -86,6 +94,12 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
       if (waitMs > 0) await sleep(waitMs, undefined, { signal: limit.signal }).catch(() => undefined)
     }
   }
+}
+
+/** A slot without a call. */
+function giveBack(deps: Pick<CallPoolDeps, 'pool'>, backend: Backend, job: ModelJob): void {
+  backend.health.ended(backend.health.epoch())
+  deps.pool.release(backend, job.routed.step.priority)
 }
 
 /** Whether the next call goes to the same backend again. */

@@ -1,3 +1,4 @@
+import { createBudgets } from '#lib/ledger/budgets'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
@@ -5,6 +6,7 @@ import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
 import { createTurns } from '#lib/worker/batch-turns'
 import { tenantOfHeader } from '#lib/worker/fair-key'
+import { createHoldCalls } from '#lib/worker/hold-calls'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
@@ -20,7 +22,7 @@ const tickMs = 100
 /** Answers to batch steps that are judged and written in one turn of the event loop: one to two milliseconds' work. */
 const batchAnswersPerTurn = 8
 
-await runService('oss-pool', async ({ config, log, codec, policies, orders, registry, stage, closing }) => {
+await runService('oss-pool', async ({ config, log, redis, codec, policies, orders, registry, stage, closing }) => {
   const { namespace, replica } = config
   const { maxInFlight, commitIntervalMs } = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
   const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
@@ -49,7 +51,8 @@ await runService('oss-pool', async ({ config, log, codec, policies, orders, regi
     stepLog: createStepLog(log),
     nowMs: Date.now,
   }
-  const callModel = createCallPool({ pool, nowMs: Date.now, random: Math.random })
+  const holdCalls = createHoldCalls({ budgets: createBudgets({ redis, namespace }), policies })
+  const callModel = createCallPool({ pool, holdCalls, nowMs: Date.now, random: Math.random })
   return createStage(stage, {
     ...stageSources(namespace, 'oss-pool'),
     replica,

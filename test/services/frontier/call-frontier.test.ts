@@ -52,15 +52,25 @@ function harness() {
     orders: orders.of({ ...step, call: { tier: 'frontier', model: 'big' } }, 60_000),
     deadlineAtMs: 60_000,
   } as unknown as ModelJob
-  const deps = { queues: { serving: () => queues } as unknown as ModelQueues, answers: answers as StoredAnswers }
+  const held: number[] = []
+  const holdCalls = (_attempt: unknown, calls: number) => Promise.resolve(held.push(calls) < 2)
+  const deps = {
+    holdCalls,
+    queues: { serving: () => queues } as unknown as ModelQueues,
+    answers: answers as StoredAnswers,
+  }
   const callFrontier = createCallFrontier({ ...deps, nowMs: Date.now }, callFrontierDefaults)
-  const ended = { kind: undefined as string | undefined, code: undefined as string | undefined }
+  const ended = {
+    kind: undefined as string | undefined,
+    code: undefined as string | undefined,
+    lost: undefined as number | undefined,
+  }
   const run = () =>
     callFrontier(job, new AbortController().signal).then(
-      ({ kind }) => void (ended.kind = kind),
+      ({ kind, lost }) => void Object.assign(ended, { kind, lost: lost.length }),
       ({ code }: { code: string }) => void (ended.code = code),
     )
-  return { run, orders, attempts, added, ended }
+  return { run, orders, attempts, added, ended, held }
 }
 
 test('a step that is cancelled in the queue is closed there, uncalled', async () => {
@@ -81,7 +91,7 @@ test('one that is cancelled or paused during its call gets the answer', async ()
     attempts.set('first~big', { state: 'open', calls: '1', 'start:1': '1' })
     orders.take(makeOrder(name, { atMs: Date.now() }))
     await vi.advanceTimersByTimeAsync(10_000)
-    expect(ended).toEqual({ kind: undefined, code: undefined })
+    expect(ended).toEqual({ kind: undefined, code: undefined, lost: undefined })
     attempts.set('first~big', { state: 'ended', calls: '1', 'start:1': '1', last: '1', 'end:1': end })
     await vi.advanceTimersByTimeAsync(1_000)
     expect(ended.kind).toBe('answered')
@@ -94,7 +104,7 @@ test('a paused step keeps its slot while another replica may not know yet, then 
   await vi.advanceTimersByTimeAsync(500)
   orders.take(makeOrder('pause/frontier', { atMs: Date.now() }))
   await vi.advanceTimersByTimeAsync(4_000)
-  expect(ended).toEqual({ kind: undefined, code: undefined })
+  expect(ended).toEqual({ kind: undefined, code: undefined, lost: undefined })
   await vi.advanceTimersByTimeAsync(2_500)
   expect(ended.code).toBe('SHUNT_PAUSED')
   expect(attempts.get('first~big')).toEqual({ state: 'open' })
@@ -106,4 +116,26 @@ test('a step that comes again goes to the queue where its job is, though another
   void run()
   await vi.advanceTimersByTimeAsync(100)
   expect([added, attempts.has('first~big')]).toEqual([['second'], false])
+})
+
+test('I3: a job that vanished with Redis is made anew, and the call that may have been under way is charged', async () => {
+  const { run, attempts, added, ended, held } = harness()
+  void run()
+  await vi.advanceTimersByTimeAsync(500)
+  attempts.clear()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect([added, held, attempts.get('first~big')]).toEqual([['first', 'first'], [2], { state: 'open' }])
+  attempts.set('first~big', { state: 'ended', calls: '1', 'start:1': '1', last: '1', 'end:1': end })
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(ended).toMatchObject({ kind: 'answered', lost: 1 })
+})
+
+test('I3: it is not made anew where the budget bears no other call', async () => {
+  const { run, attempts, added, ended, held } = harness()
+  void run()
+  await vi.advanceTimersByTimeAsync(500)
+  held.push(0)
+  attempts.clear()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect([added, ended.kind, ended.lost]).toEqual([['first'], 'failed', 1])
 })

@@ -1,7 +1,7 @@
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel'
 import { expect, test } from 'vitest'
 import type { Standing } from '#lib/control/standing'
-import type { StoredAnswers } from '#lib/ledger/stored-answers'
+import type { StoredAnswers, StoredCall } from '#lib/ledger/stored-answers'
 import type { ChatAnswer } from '#lib/models/chat-model'
 import { ModelCallError } from '#lib/models/model-call-error'
 import { createStandIn } from '#lib/models/stand-in'
@@ -43,6 +43,8 @@ const stored: StoredRequest = {
   batchId: null,
   publishedAtMs: 1,
   promptTokensBound: 20,
+  held: { tenantId: 'acme', taskId: 't', origin: 's/0/1', attempt: 1, boundMicroUsd: 9, reservedAtMs: 1 },
+  vanishedCalls: 0,
   deadlineAtMs: 100_000,
 }
 const ref = { queue: 'p~big', jobId: 'a1' }
@@ -56,6 +58,9 @@ function harness(
     openBreakerAfter?: number
     deadlineAtMs?: null
     is?: Standing['is']
+    /** Calls of the attempt so far. */
+    calls?: StoredCall[]
+    held?: false
     /** Of the gate, in place of an admission. */
     enter?: () => Promise<null>
     late?: boolean
@@ -63,9 +68,11 @@ function harness(
   } = {},
 ) {
   const log: unknown[] = []
+  const held: number[] = []
   let calls = 0
   let counted = 0
-  const answers: Pick<StoredAnswers, 'request' | 'begin' | 'end' | 'close'> = {
+  const answers: Pick<StoredAnswers, 'request' | 'read' | 'begin' | 'end' | 'close'> = {
+    read: () => Promise.resolve({ ended: false, last: 0, closed: undefined, calls: change.calls ?? [] }),
     request: () => Promise.resolve({ ...stored, ...('deadlineAtMs' in change && { deadlineAtMs: null }) }),
     begin: (_ref, _startedAtMs, maxCalls) =>
       Promise.resolve(change.begin === null ? null : { callNo: ++calls, left: maxCalls - ++counted }),
@@ -121,6 +128,7 @@ function harness(
     }),
     gate,
     account,
+    holdCalls: (_attempt: unknown, calls: number) => Promise.resolve(held.push(calls) > 0 && change.held !== false),
     onUsageProblem: (problem: string) => void problems.push(problem),
     nowMs: () => change.nowMs ?? 0,
     random: () => 0.5,
@@ -130,8 +138,40 @@ function harness(
   const closing = new AbortController()
   const signals = { closing: closing.signal, cutOff: new AbortController().signal }
   const run = () => processCall(deps, options, ref, signals)
-  return { run, log, left, pauses, problems, closing, asked: () => asked }
+  return { run, log, held, left, pauses, problems, closing, asked: () => asked }
 }
+
+const busy = { endedAtMs: 2, promptTokens: 0, completionTokens: 0, standIn: false }
+test.each([
+  ['none before', [], []],
+  [
+    'one that the provider turned away',
+    [{ callNo: 1, startedAtMs: 1, end: { ...busy, failure: { reason: 'rate_limited', message: '' } } }],
+    [],
+  ],
+  ['one whose process died', [{ callNo: 1, startedAtMs: 1 }], [2]],
+  [
+    'two of which nothing was heard',
+    [
+      { callNo: 1, startedAtMs: 1 },
+      { callNo: 2, startedAtMs: 2, end: { ...busy, failure: { reason: 'timeout', message: '' } } },
+    ],
+    [3],
+  ],
+] satisfies [string, StoredCall[], number[]][])(
+  'I3: a call after %s holds what all that may be billed can cost',
+  async (_what, calls, holds) => {
+    const { run, log, held, asked } = harness(['answer'], { calls })
+    expect(await run()).toEqual({ kind: 'done' })
+    expect([held, asked(), log.length]).toEqual([holds, 1, 1])
+  },
+)
+
+test('I3: where the budget does not bear another call beside one that may be billed, none is made', async () => {
+  const { run, log, asked } = harness(['answer'], { calls: [{ callNo: 1, startedAtMs: 1 }], held: false })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect([log, asked()]).toEqual([['budget_exhausted'], 0])
+})
 
 test('an answer is stored with its call before the job is done', async () => {
   const { run, log } = harness(['answer'])

@@ -48,7 +48,7 @@ function harness(forbidden: string | null = null, ...standing: Standing['is'][])
     permits: ({ id }: { id: string }) => id !== forbidden,
     deadlineAtMs: 100_000,
   } as unknown as ModelJob
-  const callPool = createCallPool({ pool, nowMs: () => 0, random: () => 0.5 })
+  const callPool = createCallPool({ pool, holdCalls: () => Promise.resolve(true), nowMs: () => 0, random: () => 0.5 })
   const call = () => callPool(job, new AbortController().signal)
   async function run() {
     expect(await call()).toMatchObject({ kind: 'failed', callNo: 3 })
@@ -77,7 +77,12 @@ test('a slot that comes after the deadline, before its timer fires, is given bac
   const { pool, job, calls } = harness()
   const [a, b] = [await pool.acquire(wantedOf(job)), await pool.acquire(wantedOf(job))]
   let nowMs = 99_999
-  const callPool = createCallPool({ pool, nowMs: () => nowMs, random: () => 0.5 })
+  const callPool = createCallPool({
+    pool,
+    holdCalls: () => Promise.resolve(true),
+    nowMs: () => nowMs,
+    random: () => 0.5,
+  })
   const end = callPool(job, new AbortController().signal)
   nowMs = 100_000
   pool.release(a!, 'interactive')
