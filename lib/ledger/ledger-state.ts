@@ -14,6 +14,8 @@ export interface LedgerState {
    * own, empty, where nothing is lost.
    */
   ensure(tenantIds: readonly string[]): Promise<boolean>
+  /** Whether a ledger stands, for all that is known of it. */
+  stands(): Promise<boolean>
   /** Whether the tenant ever had a ledger. */
   isKnown(tenantId: string): Promise<boolean>
   /** How far the log was folded, by topic/partition: the highest offset. */
@@ -64,6 +66,7 @@ export function createLedgerState(deps: { redis: Redis; namespace: string }): Le
         }
         return true
       }),
+    stands: () => trying(async () => (await redis.hexists(state, 'generation')) === 1),
     isKnown: (tenantId) => trying(async () => (await redis.sismember(tenants, tenantId)) === 1),
     positions: () =>
       trying(async () =>

@@ -20,6 +20,11 @@ export interface ProviderWindow {
   tokens?: number | undefined
 }
 
+/** Names the calls of one provider for one model: the hash tag of what is counted and kept of them. '~' is in no id. */
+export function providerQueue(provider: string, model: string): string {
+  return `${provider}~${model}`
+}
+
 const million = 1_000_000
 const minuteMs = 60_000
 

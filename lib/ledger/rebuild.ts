@@ -36,6 +36,8 @@ export interface RebuildOptions {
    * @default 12_000
    */
   settleMs?: number
+  /** The log is empty: nothing was ever decided. Awaited before the ledger stands. */
+  onEmpty?: () => Promise<void>
   onProgress?: (progress: RebuildProgress) => void
   signal?: AbortSignal
 }
@@ -68,7 +70,7 @@ export async function rebuildLedger(deps: RebuildDeps, options: RebuildOptions):
     if ((await reader.read('agent.audit')) > 0) {
       await sleep(Math.max(0, startedAtMs + (options.settleMs ?? 12_000) - deps.nowMs()), undefined, { signal })
       await reader.read('agent.audit')
-    }
+    } else await options.onEmpty?.()
     // Last: a verdict finds what the audit says of its step.
     await reader.read('agent.feedback')
     if (!(await rebuild.finish(options.tenantIds, reader.positions()))) throw takenOver()

@@ -1,8 +1,9 @@
+import { providerQueue } from '#lib/ledger/provider-window'
 import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
 import { noCall, type CallEnd, type CallModel, type LostCall, type ModelJob } from '#lib/worker/call-end'
 import { heldAttemptOf, type HoldCalls } from '#lib/worker/hold-calls'
 import type { NamedPlace } from '#lib/worker/permits'
-import { idsOf, jobIdOf, queueNameOf, storedRequestOf } from './lane-job.ts'
+import { idsOf, jobIdOf, storedRequestOf } from './lane-job.ts'
 import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
 import type { ClosedBecause } from './process-call.ts'
@@ -30,7 +31,7 @@ export function createRecall(deps: CallFrontierDeps): (job: ModelJob) => Promise
   return async (job) => {
     const jobId = jobIdOf(idsOf(job.routed))
     for (const place of job.knownPlaces) {
-      const ref = { queue: queueNameOf(place.id, job.model.id), jobId }
+      const ref = { queue: providerQueue(place.id, job.model.id), jobId }
       const end = await endOf(deps, ref, place)
       if (end) return end
     }

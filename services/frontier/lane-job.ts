@@ -50,11 +50,6 @@ export function jobIdOf({ tenantId, stepId, origin, attempt }: QueuedIds): strin
   return `a${hash('sha256', JSON.stringify([tenantId, stepId, origin, attempt])).slice(0, 40)}`
 }
 
-/** '~' is in no id of a policy. */
-export function queueNameOf(provider: string, model: string): string {
-  return `${provider}~${model}`
-}
-
 export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest {
   const { step, origin, decision } = job.routed
   return {

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis'
 import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { createBudgets } from '#lib/ledger/budgets'
+import { createLedgerState } from '#lib/ledger/ledger-state'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -44,6 +45,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
     policies,
     orders,
     holdCalls,
+    ledgerStands: createLedgerState({ redis, namespace }).stands,
     metrics,
     redis,
     workerRedis,

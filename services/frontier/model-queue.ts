@@ -1,3 +1,4 @@
+import { providerQueue } from '#lib/ledger/provider-window'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel'
 import { inNamespace } from '#lib/events/topics'
@@ -10,7 +11,7 @@ import type { NamedPlace } from '#lib/worker/permits'
 import { createAccountPause } from './account-pause.ts'
 import { createCallGate, type CallLimits } from './call-gate.ts'
 import { openJobQueue, type JobQueue, type JobQueueDeps } from './job-queue.ts'
-import { queueNameOf, type QueuedIds } from './lane-job.ts'
+import { type QueuedIds } from './lane-job.ts'
 import { processCall, type ProcessCallDeps } from './process-call.ts'
 import type { ProviderChat } from './provider-chat.ts'
 import type { ProviderMetrics } from './provider-metrics.ts'
@@ -54,6 +55,7 @@ export interface ModelQueueDeps extends JobQueueDeps {
   policies: ProcessCallDeps['policies']
   orders: ProcessCallDeps['orders']
   holdCalls: ProcessCallDeps['holdCalls']
+  ledgerStands: () => Promise<boolean>
   batchSharePpm: () => number
   interactiveReservePpm: () => number
   metrics: ProviderMetrics
@@ -93,7 +95,7 @@ const providerFaults: ReadonlySet<CallFailure> = new Set([
  */
 export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, options: ModelQueueOptions): ModelQueue {
   const { place, model } = spec
-  const name = queueNameOf(place.id, model)
+  const name = providerQueue(place.id, model)
   const log = deps.log.child({ queue: name })
   const listeners = new Map<string, Set<() => void>>()
   const closing = new AbortController()
@@ -143,10 +145,14 @@ export function openModelQueue(deps: ModelQueueDeps, spec: ModelQueueSpec, optio
     )
   }
 
-  /** Where nobody counts yet, the window without calls begins now, and not with the first step. */
+  /**
+   * Where nobody counts yet, the window without calls begins now, and not with the first step. Not while there is no
+   * ledger: it knows whether anything was ever called, and opens the window at once where nothing was.
+   */
   async function beginToCount({ window }: CallLimits): Promise<void> {
     if (!window) return
     try {
+      if (!(await deps.ledgerStands())) return
       const begun = await deps.limits.initialise(name, window, false)
       if (begun) log.info(window, 'nobody knows what was called before: no call for one window')
     } catch (error) {

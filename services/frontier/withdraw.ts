@@ -1,8 +1,9 @@
+import { providerQueue } from '#lib/ledger/provider-window'
 import type { StoredAnswers, StoredAttempt } from '#lib/ledger/stored-answers'
 import { HeldError, holdFor } from '#lib/stream/held-error'
 import type { CallEnd, ModelJob } from '#lib/worker/call-end'
 import type { CallFrontierOptions } from './call-frontier.ts'
-import { idsOf, jobIdOf, queueNameOf } from './lane-job.ts'
+import { idsOf, jobIdOf } from './lane-job.ts'
 import { toCallEnd } from './stored-end.ts'
 
 /** Between two looks at a call that is under way, ms. */
@@ -19,7 +20,7 @@ export function createWithdraw(
   return async (job, why) => {
     const jobId = jobIdOf(idsOf(job.routed))
     for (const place of job.knownPlaces) {
-      const ref = { queue: queueNameOf(place.id, job.model.id), jobId }
+      const ref = { queue: providerQueue(place.id, job.model.id), jobId }
       const before = await deps.answers.read(ref)
       if (!before) continue
       if (isCalling(before) && deps.nowMs() < job.deadlineAtMs + options.deadlineGraceMs) {

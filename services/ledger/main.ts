@@ -3,11 +3,13 @@ import { setCap } from '#lib/ledger/caps'
 import { createFold } from '#lib/ledger/fold'
 import { tellLedgerLag } from '#lib/ledger/ledger-lag'
 import { createLedgerState } from '#lib/ledger/ledger-state'
+import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { rebuildLedger } from '#lib/ledger/rebuild'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
 import { createLedgerMetrics } from '#lib/telemetry/ledger-metrics'
+import { openWindows } from './open-windows.ts'
 import { createLedgerHandle } from './handle-record.ts'
 import { keepLedger } from './keep-ledger.ts'
 import { createLedgerReject } from './reject-record.ts'
@@ -31,6 +33,7 @@ await runService(
               namespace,
               tenantIds: policies.tenantIds(),
               dedupeWindowMs: policies.inForce()!.policy.limits.dedupeWindowMs,
+              onEmpty: () => openWindows(createProviderLimits({ redis, namespace }), policies.inForce()!.policy),
               onProgress: metrics.rebuilding,
               signal: stop,
             },
