@@ -17,7 +17,7 @@ const paid = { inputMicroUsdPerMTok: 3_000_000, outputMicroUsdPerMTok: 15_000_00
 const region = 'local'
 
 /** `reasoning` goes to the frontier at once, everything else to the open model first. */
-function policyFile(models: Models, limits: ProviderLimits | undefined): PolicyFile {
+export function policyFile(models: Models, limits?: ProviderLimits): PolicyFile {
   return {
     version: 1,
     models: [
