@@ -1,14 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { ShuntError } from '#lib/errors'
 import { activatePolicy } from '#lib/policy/activate'
+import { demandScorer } from '#lib/policy/demand-scorer'
 import { checkPolicy, type PolicyCheck } from '#lib/policy/load'
 import { formatPath, formatProblem, type PolicyProblem } from '#lib/policy/problems'
-import { createPolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
-import { trainedHashOf } from '#lib/policy/scorer-choice'
-import { readScorerFile, readTrainedScorer } from '#lib/policy/scorer-file'
+import { readScorerFile } from '#lib/policy/scorer-file'
 import { actorOf, connect, type AddCommand } from '../context.ts'
 import { plural, printable, writeJson, writeLines } from '../output.ts'
-import { readPolicyFile, type PolicyFile } from '../policy-file.ts'
+import { readPolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
 
 const scorerHelp = 'directory of the scorer that `use: trained` stands for (default: the one that ships)'
@@ -42,7 +40,7 @@ export const addPolicyCommand: AddCommand = (program, run) => {
         if (!found) return exitCodes.failed
         const { loaded, scorer } = found
         const { config, kafka, codec, log } = await connect(context)
-        await demandScorer(found, { kafka, codec, log }, config.namespace)
+        await demandScorer({ kafka, codec, log }, loaded, scorer, config.namespace)
         const actor = actorOf(context)
         const order = { namespace: config.namespace, actor, reason: flags.reason, scorer }
         await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, order)
@@ -50,22 +48,6 @@ export const addPolicyCommand: AddCommand = (program, run) => {
         else writeLines(context, [`policy ${loaded.hash} is ordered; services follow within moments`])
         return exitCodes.ok
       }),
-    )
-}
-
-/**
- * A policy without its scorer would never come in force, and a classifier that starts would have none at all. Throws
- * SHUNT_SCORER_MISSING where the scorer is neither at hand nor in agent.policies.
- */
-async function demandScorer({ loaded, scorer }: PolicyFile, deps: PolicyStoreDeps, namespace: string): Promise<void> {
-  const hash = trainedHashOf(loaded.policy)
-  if (hash === null || scorer !== null) return
-  await using store = createPolicyStore({ ...deps, readScorer: readTrainedScorer }, { namespace })
-  await store.ready()
-  if (!store.hasScorer(hash))
-    throw new ShuntError(
-      'SHUNT_SCORER_MISSING',
-      `the policy names scorer ${hash}, which nobody has published: give its directory with --scorer DIR`,
     )
 }
 

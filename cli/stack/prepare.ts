@@ -5,6 +5,7 @@ import { registerSchemas } from '#lib/events/register-schemas'
 import { createRegistry } from '#lib/events/registry'
 import { ShuntError } from '#lib/errors'
 import { activatePolicy } from '#lib/policy/activate'
+import { demandScorer } from '#lib/policy/demand-scorer'
 import { parsePolicy } from '#lib/policy/load'
 import { trainedHashOf } from '#lib/policy/scorer-choice'
 import { readScorerFile } from '#lib/policy/scorer-file'
@@ -25,7 +26,8 @@ export interface PrepareOptions {
 
 /**
  * What the services need before they start: schemas, topics with their lanes, a policy in force. Safe to repeat.
- * Returns whether the policy file was put in force. Throws SHUNT_POLICY_INVALID, SHUNT_OFFSETS_LOST.
+ * Returns whether the policy file was put in force. Throws SHUNT_POLICY_INVALID, SHUNT_OFFSETS_LOST,
+ * and SHUNT_SCORER_MISSING for a policy file that names a scorer which nobody published.
  */
 export async function prepareStack(addresses: StackAddresses, options: PrepareOptions): Promise<boolean> {
   const { namespace, log } = options
@@ -44,11 +46,13 @@ export async function prepareStack(addresses: StackAddresses, options: PrepareOp
 
   await using policies = createPolicyStore({ kafka, codec, log }, { namespace })
   if (await policies.ready()) return false
+  const own = trainedHashOf(loaded.policy) === scorer.hash ? scorer : null
+  await demandScorer({ kafka, codec, log }, loaded, own, namespace)
   await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, {
     namespace,
     actor,
     reason: 'none was in force',
-    scorer: trainedHashOf(loaded.policy) === scorer.hash ? scorer : null,
+    scorer: own,
   })
   return true
 }

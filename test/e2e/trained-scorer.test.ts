@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
@@ -125,6 +125,31 @@ test('what a trained scorer decided is made again, byte for byte, from the topic
   }
   // It tells them apart: of the steps that it knows, some go each way.
   const tiers = Map.groupBy(decisions.values(), ({ outcome }) => outcome.tier)
-  expect([...tiers.keys()].toSorted()).toEqual(['frontier', 'oss'])
+  expect(new Set(tiers.keys())).toEqual(new Set(['oss', 'frontier']))
   await pipeline.expectAudit()
+})
+
+test('a policy is refused while nobody has published its scorer, or where that cannot be read; after that its hash will do', async () => {
+  const orders = async () => {
+    await pipeline.untilIdle()
+    return pipeline.read('agent.control').length
+  }
+  const before = await orders()
+  const unknown = 'ab'.repeat(32)
+  await expect(shunt('policy', 'activate', policyWith({ use: 'trained', hash: unknown }))).rejects.toMatchObject({
+    code: 'SHUNT_SCORER_MISSING',
+    message: `the policy names scorer ${unknown}, which nobody has published: give its directory with --scorer DIR`,
+  })
+  const damaged = join(dir, 'damaged')
+  mkdirSync(damaged)
+  writeFileSync(join(damaged, 'scorer.bin'), readFileSync(join(scorerDir, 'scorer.bin')).subarray(0, 5_000))
+  await expect(shunt('policy', 'activate', policyWith({ use: 'trained' }), '--scorer', damaged)).rejects.toMatchObject({
+    code: 'SHUNT_SCORER_INVALID',
+  })
+  expect(await orders()).toBe(before)
+
+  await activate(policyWith({ use: 'trained' }), '--scorer', scorerDir)
+  await pipeline.activatePolicy({})
+  await activate(policyWith({ use: 'trained', hash: scorerHash }))
+  expect(await orders()).toBe(before + 3)
 })
