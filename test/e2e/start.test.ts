@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { repositoryDir } from '../../cli/stack/paths.ts'
 import type { Simulator } from '../simulators/model-server.ts'
 import { startOpenAiSimulator } from '../simulators/openai-server.ts'
+import { processesWith } from '../support/processes.ts'
 import { waitUntil } from '../support/wait-until.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'shunt-start-test-'))
@@ -38,21 +39,6 @@ function start(args: string[], env: Record<string, string>): Promise<Ended> {
 function linesOf(path: string): { stepId: string }[] {
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
   return lines.map((line) => JSON.parse(line) as { stepId: string })
-}
-
-/** Processes whose environment holds the text. Linux only: elsewhere none are found. */
-function processesWith(text: string): string[] {
-  return readdirSync('/proc', { withFileTypes: true })
-    .map(({ name }) => name)
-    .filter((pid) => /^\d+$/.test(pid) && pid !== String(process.pid) && environmentOf(pid).includes(text))
-}
-
-function environmentOf(pid: string): string {
-  try {
-    return readFileSync(join('/proc', pid, 'environ'), 'latin1')
-  } catch {
-    return ''
-  }
 }
 
 test('npm start gives every sample step one result, says so, and leaves no process behind', async () => {
