@@ -9,7 +9,9 @@ import {
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { StepKind } from '#lib/events/types.generated'
 import type { createHttpFetch } from '#lib/models/http-fetch'
+import { timeLimit } from '#lib/models/time-limit'
 import type { ScorerFallback } from '#lib/routing/scoring'
+import { abortable } from '#lib/stream/abortable'
 
 export interface HttpScorerOptions {
   url: string
@@ -88,13 +90,12 @@ export function createHttpScorer(
 
   return {
     async ask(question) {
-      const signal = AbortSignal.timeout(timeoutMs)
-      const late = Promise.withResolvers<never>()
-      signal.addEventListener('abort', () => late.reject(new NoAnswer('timeout', false)), { once: true })
+      using limit = timeLimit(timeoutMs)
+      const { signal } = limit
       const asked = slots.execute(() => breaker.execute(() => call(question, signal)), signal)
       try {
-        // Waiting for a slot does not end by itself when the time is over.
-        return await Promise.race([asked, late.promise])
+        // Waiting for a slot, or for the one question that tries, does not end by itself when the time is over.
+        return await abortable(asked, signal)
       } catch (error) {
         return { fallback: fallbackFor(error) }
       }

@@ -1,8 +1,8 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createHttpFetch } from '#lib/models/http-fetch'
-import { createHttpScorer, type HttpScorerOptions } from '#lib/scoring/http-scorer'
+import { createHttpScorer, type HttpScorer, type HttpScorerOptions } from '#lib/scoring/http-scorer'
 import { waitUntil } from '../../support/wait-until.ts'
 
 const closing: (() => void)[] = []
@@ -71,19 +71,99 @@ test('a status other than 200 is told as refused, a server that is not there as 
   expect(await gone.ask(question)).toEqual({ fallback: 'unreachable' })
 })
 
-test('a scorer that fails again and again is left alone', async () => {
-  let asked = 0
-  const scorer = await scorerOf(
-    (request, response) => {
-      asked++
-      answering('', 500)(request, response)
-    },
-    { failuresToOpen: 2, openMs: 60_000 },
-  )
-  await scorer.ask(question)
-  await scorer.ask(question)
-  expect(await scorer.ask(question)).toEqual({ fallback: 'breaker_open' })
-  expect(asked).toBe(2)
+describe('the circuit breaker', () => {
+  /** Answers with what `status` is at the time; while `held` is there, once that resolves. */
+  async function unreliable(options: Partial<HttpScorerOptions> = {}) {
+    const state = { status: 500, asked: 0, held: null as Promise<void> | null }
+    const scorer = await scorerOf(
+      (request, response) => {
+        state.asked++
+        const { status, held } = state
+        void (held ?? Promise.resolve()).then(() => answering('{"gain":0.1}', status)(request, response))
+      },
+      { failuresToOpen: 3, openMs: 10_000, ...options },
+    )
+    return { state, scorer }
+  }
+  // The breaker's clock alone: the network keeps its own.
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }))
+  afterEach(() => void vi.useRealTimers())
+  const later = (ms: number) => vi.setSystemTime(Date.now() + ms)
+  const askTimes = async (scorer: HttpScorer, times: number) => {
+    const answers = []
+    for (let i = 0; i < times; i++) answers.push(await scorer.ask(question))
+    return answers
+  }
+  const refused = { fallback: 'refused' }
+  const open = { fallback: 'breaker_open' }
+  const answered = { pSuccessPpm: null, gainPpm: 100_000 }
+  const isOpen = (answer: object) => 'fallback' in answer && answer.fallback === open.fallback
+
+  test('leaves a scorer alone that failed so many times in a row, for its whole time', async () => {
+    const { state, scorer } = await unreliable()
+    expect(await askTimes(scorer, 4)).toEqual([refused, refused, refused, open])
+    later(9_999)
+    expect(await askTimes(scorer, 2)).toEqual([open, open])
+    expect(state.asked).toBe(3)
+  })
+
+  test('lets one question try after that, and the others wait for what it comes to', async () => {
+    const { state, scorer } = await unreliable()
+    await askTimes(scorer, 3)
+    later(10_000)
+    const first = Promise.withResolvers<void>()
+    state.held = first.promise
+    state.status = 200
+    const asked = [1, 2, 3].map(() => scorer.ask(question))
+    await waitUntil(() => state.asked > 3, 'the trial to arrive')
+    expect(state.asked).toBe(4)
+    first.resolve()
+    expect(await Promise.all(asked)).toEqual([answered, answered, answered])
+    expect(state.asked).toBe(6)
+
+    // It is closed: it takes as many failures as before to open it.
+    state.status = 500
+    expect(await askTimes(scorer, 4)).toEqual([refused, refused, refused, open])
+  })
+
+  test('is open for its whole time again where the trial fails', async () => {
+    const { state, scorer } = await unreliable()
+    await askTimes(scorer, 3)
+    later(10_000)
+    expect(await Promise.all([scorer.ask(question), scorer.ask(question)])).toEqual([refused, open])
+    later(9_999)
+    expect(await askTimes(scorer, 1)).toEqual([open])
+    later(1)
+    state.status = 200
+    expect(await askTimes(scorer, 2)).toEqual([answered, answered])
+    expect(state.asked).toBe(6)
+  })
+
+  test('is opened by answers that do not come in time, and no step waits longer for a trial than for an answer', async () => {
+    const { state, scorer } = await unreliable({ timeoutMs: 50 })
+    state.held = new Promise(() => {})
+    const late = { fallback: 'timeout' }
+    expect(await askTimes(scorer, 3)).toEqual([late, late, late])
+    // The step goes on when its time is over, a moment before its question is counted as failed.
+    await waitUntil(async () => isOpen(await scorer.ask(question)), 'the breaker to open')
+    expect(state.asked).toBeLessThanOrEqual(4)
+    later(10_000)
+    const [trial, behind] = await Promise.all([scorer.ask(question), scorer.ask(question)])
+    expect([trial, late, open]).toContainEqual(behind)
+    expect(trial).toEqual(late)
+  })
+
+  test('is not opened by questions that the scorer refuses, nor by failures with an answer between them', async () => {
+    const { state, scorer } = await unreliable()
+    state.status = 422
+    expect(await askTimes(scorer, 5)).toEqual(Array.from({ length: 5 }, () => refused))
+    for (const status of [500, 500, 200, 500, 500]) {
+      state.status = status
+      await scorer.ask(question)
+    }
+    state.status = 200
+    expect(await scorer.ask(question)).toEqual(answered)
+  })
 })
 
 test('no more questions are under way than the policy allows, and what comes beyond those that wait is not asked', async () => {
