@@ -8,7 +8,7 @@ import type { DraftPolicy } from './draft-policy.ts'
 import type { PathProblem, PolicyPath } from './problems.ts'
 import { deadRuleProblems } from './dead-rules.ts'
 import type { Policy } from './schema.ts'
-import { scorerProblems } from './scorer-problems.ts'
+import { scorerProblems, thresholdTenantProblems } from './scorer-problems.ts'
 
 /** What each entry cannot know by itself: that ids are unique, references lead somewhere, and every tenant is served. */
 export function crossProblems(draft: DraftPolicy): PathProblem[] {
@@ -17,6 +17,7 @@ export function crossProblems(draft: DraftPolicy): PathProblem[] {
     ...danglingReferences(draft),
     ...inconsistentEntries(draft),
     ...deadRuleProblems(draft),
+    ...thresholdTenantProblems(draft),
     ...(draft.whole ? wholeProblems(draft.whole) : []),
   ]
 }

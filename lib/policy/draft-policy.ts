@@ -17,6 +17,8 @@ export interface DraftPolicy {
   entries: { [Name in ListName]: Entry<z.output<Lists[Name]>>[] }
   /** Every id (of a rule: name) that is written, of ill-formed entries too, with its index. */
   ids: Record<ListName, { id: string; index: number }[]>
+  /** Tenants that a threshold is written for. */
+  thresholdTenants: string[]
   /** The whole policy, where its form has no problem. */
   whole: Policy | null
 }
@@ -48,8 +50,15 @@ export function draftPolicy(data: unknown): DraftPolicy {
       tenants: idsOf('tenants', 'id'),
       rules: idsOf('rules', 'name'),
     },
+    thresholdTenants: thresholdTenantsOf(data),
     whole: whole.success ? whole.data : null,
   }
+}
+
+function thresholdTenantsOf(data: unknown): string[] {
+  const threshold = isRecord(data) ? data['threshold'] : undefined
+  const perTenant = isRecord(threshold) ? threshold['perTenant'] : undefined
+  return isRecord(perTenant) ? Object.keys(perTenant) : []
 }
 
 function listOf(data: unknown, name: string): unknown[] {

@@ -1,4 +1,5 @@
 import { hash as hashOf } from 'node:crypto'
+import { ShuntError } from '#lib/errors'
 import type { PolicyRecord } from '#lib/events/types.generated'
 
 /** A trained scorer as its files and agent.policies hold it. */
@@ -23,10 +24,14 @@ export function partKey({ hash, part }: Pick<PolicyRecord, 'hash' | 'part'>): st
   return `${hash}/${part}`
 }
 
-/** The records of agent.policies that hold a scorer. Throws RangeError for one that is too large. */
+/** The records of agent.policies that hold a scorer. Throws SHUNT_SCORER_INVALID for one that is too large. */
 export function splitScorer({ hash, bytes }: ScorerBytes): PolicyRecord[] {
   const parts = Math.max(1, Math.ceil(bytes.length / partBytes))
-  if (parts > mostParts) throw new RangeError(`a scorer of ${bytes.length} bytes; at most ${mostParts * partBytes}`)
+  if (parts > mostParts)
+    throw new ShuntError(
+      'SHUNT_SCORER_INVALID',
+      `a scorer of ${bytes.length} bytes, of which agent.policies takes ${mostParts * partBytes}: calibrate it anew, which makes one of a few megabytes`,
+    )
   return Array.from({ length: parts }, (_, part) => ({
     hash,
     type: 'scorer',

@@ -1,11 +1,12 @@
 import { tightenConstraints } from '#lib/events/tenant'
 import { whyForbidden } from '#lib/routing/constraints'
 import { didYouMean } from './did-you-mean.ts'
+import type { DraftPolicy } from './draft-policy.ts'
 import type { PathProblem, PolicyPath } from './problems.ts'
 import type { HttpScorerPolicy, Policy } from './schema.ts'
 import { scorerOf } from './scorer-choice.ts'
 
-/** A scorer that cannot be found, and thresholds for tenants that do not exist. */
+/** A scorer that cannot be found. */
 export function scorerProblems(policy: Policy): PathProblem[] {
   const problems: PathProblem[] = []
   const scorer = scorerOf(policy)
@@ -17,14 +18,19 @@ export function scorerProblems(policy: Policy): PathProblem[] {
     })
   if (scorer.use === 'http' && scorer.url === undefined && scorer.urlEnv === undefined)
     problems.push({ path: ['scorer'], message: 'has no address; add url, or urlEnv, or both' })
-  const tenants = policy.tenants.map(({ id }) => id)
-  for (const tenant of Object.keys(policy.threshold.perTenant ?? {})) {
-    if (tenants.includes(tenant)) continue
-    const near = didYouMean(tenant, tenants)
-    const remedy = near === undefined ? 'add it under tenants, or leave it out' : `did you mean ${near}?`
-    problems.push({ path: ['threshold', 'perTenant', tenant], message: `there is no tenant ${tenant}; ${remedy}` })
-  }
   return problems
+}
+
+/** Thresholds for tenants that do not exist. */
+export function thresholdTenantProblems({ thresholdTenants, ids }: DraftPolicy): PathProblem[] {
+  const tenants = ids.tenants.map(({ id }) => id)
+  return thresholdTenants
+    .filter((tenant) => !tenants.includes(tenant))
+    .map((tenant) => {
+      const near = didYouMean(tenant, tenants)
+      const remedy = near === undefined ? 'add it under tenants, or leave it out' : `did you mean ${near}?`
+      return { path: ['threshold', 'perTenant', tenant], message: `there is no tenant ${tenant}; ${remedy}` }
+    })
 }
 
 /** Thresholds that nothing is held against, and steps that a scorer never sees. */

@@ -36,7 +36,13 @@ describe('splitting', () => {
   test('a small one is one part, and one that no classifier could hold is refused', () => {
     expect(splitScorer(scorerOf(10))).toHaveLength(1)
     expect(splitScorer(scorerOf(0))).toHaveLength(1)
-    expect(() => splitScorer(scorerBytes(Buffer.alloc(64 * 900_000 + 1)))).toThrow(RangeError)
+    expect(splitScorer(scorerBytes(Buffer.alloc(64 * 900_000)))).toHaveLength(64)
+    expect(() => splitScorer(scorerBytes(Buffer.alloc(64 * 900_000 + 1)))).toThrow(
+      expect.objectContaining({
+        code: 'SHUNT_SCORER_INVALID',
+        message: expect.stringMatching(/57600001 bytes.*57600000: calibrate it anew/),
+      }),
+    )
   })
 })
 

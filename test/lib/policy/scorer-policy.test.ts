@@ -126,6 +126,17 @@ describe('mistakes are named by line, with the remedy', () => {
   ])('%s', (line, message) => expect(problemsOf(policyWith(line))).toEqual([`p:12: ${message}`]))
 })
 
+test('a threshold for a tenant that does not exist is told beside mistakes elsewhere', () => {
+  expect(
+    problemsOf(
+      policyWith('threshold: { perTenant: { acmee: { gainPpm: 1 }, acme: { gainPpm: 1 } } }', 'airGaped: true'),
+    ),
+  ).toEqual([
+    'p:12: threshold.perTenant.acmee: there is no tenant acmee; did you mean acme?',
+    'p:13: unknown key airGaped; did you mean airGapped?',
+  ])
+})
+
 describe('what may surprise', () => {
   const noEffect = 'has no effect: the hand-weighted scorer knows no gain; use a trained or an http scorer'
 
