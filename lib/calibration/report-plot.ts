@@ -36,8 +36,8 @@ export type Point = readonly [x: number, y: number]
 
 const width = 720
 const height = 420
-const left = 64
-const right = 28
+const left = 84
+const right = 36
 const top = 16
 const bottom = 52
 const mostTicks = 7

@@ -1,4 +1,7 @@
-/** The report's style: the reader's own light or dark mode, fonts of the system, nothing from a network. */
+/**
+ * The report's style: the reader's own light or dark mode, fonts of the system, nothing from a network. On a telephone the
+ * plots shrink to half and their text does not; tables scroll under their first column, with a shade where more is to come.
+ */
 export const reportStyle = `
 :root {
   color-scheme: light dark;
@@ -15,8 +18,12 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 60rem; background:
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; }
 p { max-width: 46rem; } .quiet { color: var(--quiet); } code { font-size: .875em; overflow-wrap: anywhere; }
-.table { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .875rem; }
+.table { overflow-x: auto; background: linear-gradient(to left, var(--page) 1rem, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--rule), transparent) right / .75rem 100% no-repeat scroll; }
+table { border-spacing: 0; width: 100%; font-size: .875rem; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
+td:not(.number) { min-width: 7rem; overflow-wrap: anywhere; } td:not(.number):not(:first-child) { min-width: 14rem; }
+th:first-child, td:first-child { position: sticky; left: 0; max-width: 45vw; background: var(--page); }
 th { color: var(--quiet); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 svg { width: 100%; height: auto; max-width: 46rem; display: block; }
@@ -28,5 +35,6 @@ svg text { fill: var(--quiet); font-size: 13px; } svg text.mark { fill: var(--te
 .line.threshold { stroke-width: 1.5; stroke-dasharray: 2 4; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .25rem 0 0; font-size: .875rem; }
 .legend span { display: inline-block; width: 1.4em; margin-right: .4em; border-top: 3px solid currentColor; vertical-align: middle; }
-.legend .random span { border-top-style: dashed; } .legend b { font-weight: 400; color: var(--text); }
+.legend .random span { border-top-style: dashed; } .legend .threshold span { border-top-style: dotted; } .legend b { font-weight: 400; color: var(--text); }
+@media (max-width: 40rem) { svg text { font-size: 22px; } .line { vector-effect: non-scaling-stroke; } }
 `

@@ -101,15 +101,16 @@ function costAndQuality(rankings: readonly RankingFigures[], threshold: MarkedTh
             {
               className: 'threshold',
               at: [threshold.frontierShare, threshold.accuracy] as const,
-              text: `threshold: ${formatShare(threshold.frontierShare)} escalate, ${formatShare(threshold.accuracy)} right`,
+              text: `${formatShare(threshold.frontierShare)} escalate, ${formatShare(threshold.accuracy)} right`,
             },
           ]
         : []),
     ],
   })
-  const legend = drawn.map(
-    ({ name }) => `<li class="${classOf(name, peers)}"><span></span><b>${escapeHtml(name)}</b></li>`,
-  )
+  const entry = (className: string, name: string): string =>
+    `<li class="${className}"><span></span><b>${escapeHtml(name)}</b></li>`
+  const legend = drawn.map(({ name }) => entry(classOf(name, peers), name))
+  if (threshold) legend.push(entry('threshold', 'threshold'))
   return [
     plot,
     `<ul class="legend">${legend.join('')}</ul>`,
