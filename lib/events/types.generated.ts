@@ -63,6 +63,8 @@ export interface Attempt {
   outcomeUnknown: boolean
   /** Answered by the stand-in for a frontier model, not by a model. */
   standIn: boolean
+  /** How sure the model was of its answer, by its log-probabilities (lib/verification/confidence); null where none were told. */
+  confidencePpm: number | null
   /** The weak answer, as chat-completion JSON text; only within RoutedStep and failed results. */
   answer: string | null
   /** The weak answer was cut at 64 kB. */

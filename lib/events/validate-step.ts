@@ -1,5 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import type { Policy } from '#lib/policy/schema'
+import { labelsKey, readLabelSet } from '#lib/verification/labels'
 import { named } from './from-json.ts'
 import { idForm, isId, isTenantId, readableIds, tenantIdForm } from './ids.ts'
 import { validateRequest, type ValidRequest } from './request-fields.ts'
@@ -91,6 +92,8 @@ function checkMetadata(metadata: Readonly<Record<string, string>>): void {
     if (metadata[key]!.length > maxMetadataValueChars)
       throw invalid(`metadata.${named(key)}`, `must be ${maxMetadataValueChars} characters at most`)
   }
+  if (readLabelSet(metadata) === undefined)
+    throw invalid(`metadata.${labelsKey}`, 'must name labels: a JSON array of texts, or names between commas')
 }
 
 function invalid(path: string, problem: string): ShuntError {

@@ -2,20 +2,25 @@
 export interface VerdictInfo {
   /** True when the same call to the same model may succeed a little later; false: only another decision helps. */
   transient: boolean
-  /** One sentence for docs/codes.md. */
+  /** What it means, for docs/codes.md. */
   meaning: string
+  /** True where the answer passed whatever could be checked and something could not: no fault of the answer. */
+  unverifiable?: true
 }
 
 /**
  * The closed list of what an attempt can end in; `Attempt.verdict` holds one of the keys. First come verdicts on an
- * answer that arrived (lib/models/verify-answer.ts), then those on a call that brought none.
+ * answer that arrived (lib/verification), then those on a call that brought none.
  */
 export const verdicts = {
   ok: { transient: false, meaning: 'The answer passed every check and is the result.' },
   truncated: { transient: false, meaning: 'The answer was cut at the output-token limit (finish_reason length).' },
   empty: { transient: false, meaning: 'The answer has neither text nor a tool call.' },
   content_filtered: { transient: false, meaning: 'The backend withheld the answer (finish_reason content_filter).' },
-  refused: { transient: false, meaning: 'The model declined to answer (message.refusal).' },
+  refused: {
+    transient: false,
+    meaning: 'The model declined to answer: message.refusal, or an open model in a text that says nothing else.',
+  },
   unknown_tool: { transient: false, meaning: 'A tool was called that the request does not offer.' },
   tool_expected: {
     transient: false,
@@ -23,9 +28,32 @@ export const verdicts = {
   },
   tool_unexpected: { transient: false, meaning: 'A tool was called although tool_choice is none.' },
   arguments_malformed: { transient: false, meaning: "A tool call's arguments are not a JSON object." },
+  arguments_invalid: { transient: false, meaning: "A tool call's arguments do not fit the tool's schema." },
   format_mismatch: {
     transient: false,
-    meaning: 'JSON was asked for (response_format) and the answer is not a JSON object.',
+    meaning:
+      'JSON was asked for (response_format) and the answer is not JSON, or not an object where no schema is given.',
+  },
+  schema_mismatch: { transient: false, meaning: 'The answer is JSON and does not fit the schema of response_format.' },
+  label_unknown: {
+    transient: false,
+    meaning: 'The answer is none of the labels that the step names (metadata shunt.labels).',
+  },
+  low_confidence_answer: {
+    transient: false,
+    meaning: "The log-probabilities of the answer are below the policy's verification.minConfidencePpm.",
+  },
+  schema_unusable: {
+    transient: false,
+    meaning:
+      'A schema of the request is no JSON Schema, is too large, or points elsewhere; the answer passed all other checks. It is the result, unless verification.whenUnverifiable is reroute.',
+    unverifiable: true,
+  },
+  verification_timeout: {
+    transient: false,
+    meaning:
+      'Holding the answer against its schema took too much time or memory; it passed all other checks. It is the result, unless verification.whenUnverifiable is reroute.',
+    unverifiable: true,
   },
   response_malformed: { transient: true, meaning: 'The backend answered with something that is no chat completion.' },
   backend_unavailable: {
@@ -70,4 +98,10 @@ export const verdictCodes = Object.keys(verdicts) as Verdict[]
 /** True when another call to the same model is worth making. */
 export function isTransientVerdict(verdict: Verdict): boolean {
   return verdicts[verdict].transient
+}
+
+/** True where an answer passed whatever could be checked, and something could not. */
+export function isUnverifiable(verdict: Verdict): boolean {
+  const info: VerdictInfo = verdicts[verdict]
+  return info.unverifiable === true
 }

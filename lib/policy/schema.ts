@@ -264,6 +264,21 @@ export const policySchema = z.strictObject({
       unsupportedFields: z.enum(['refuse', 'strip']).default('refuse'),
     })
     .prefault({}),
+  verification: z
+    .strictObject({
+      /**
+       * An open model's answer whose confidence, by its log-probabilities (lib/verification/confidence.ts), is below is
+       * decided again; the pool asks its backends for them. perKind holds before it. Not set: they are not asked for.
+       */
+      minConfidencePpm: ppm.optional(),
+      perKind: z.strictObject(byKind(z.strictObject({ minConfidencePpm: ppm }).optional())).optional(),
+      /**
+       * An answer with which nothing is wrong but that a schema of the request is unusable, or too costly to check: take
+       * it, or decide again, which costs more and cannot mend the schema.
+       */
+      whenUnverifiable: z.enum(['accept', 'reroute']).default('accept'),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       /** Attempts a step may have in all. @default 3 */

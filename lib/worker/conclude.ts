@@ -6,12 +6,13 @@ import type { Attempt, RoutedStep } from '#lib/events/types.generated'
 import { costMicroUsd } from '#lib/models/prices'
 import { offeredToolsCalled } from '#lib/models/tools-called'
 import type { Verdict } from '#lib/models/verdicts'
-import { verifyAnswer } from '#lib/models/verify-answer'
 import type { AuditDraft, Handled } from '#lib/stream/types'
 import type { StepLog } from '#lib/telemetry/step-log'
 import type { AttemptMetrics } from '#lib/telemetry/step-metrics'
 import type { CallEnd, LostCall, ModelJob } from './call-end.ts'
+import { deliverable } from './asked-logprobs.ts'
 import { tenantHeaders } from './fair-key.ts'
+import { isAccepted, type Judgement } from './judge.ts'
 
 export interface ConcludeDeps {
   codec: Pick<Codec, 'encode'>
@@ -25,12 +26,11 @@ export interface ConcludeDeps {
  * What an attempt leads to: the step's result where its answer passes or its time is up, else the way back to the
  * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that was lost.
  */
-export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handled {
+export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd, judgement: Judgement): Handled {
   if (end.kind === 'cancelled' && end.lost.length === 0) return endUntried(deps, job.routed, 'cancelled')
-  const { verdict, detail } = judge(job, end)
-  const answer = end.kind === 'answered' ? JSON.stringify(end.answer.completion) : null
+  const answer = end.kind === 'answered' ? JSON.stringify(deliverable(job.request, end.answer.completion)) : null
   const lost = end.lost.map((call) => lostAttempt(job, call))
-  const last = lastAttempt(job, end, verdict, detail)
+  const last = lastAttempt(job, end, judgement)
   const audit = lost.map((attempt) =>
     attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: false }),
   )
@@ -38,7 +38,7 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handl
   audit.push(attemptDraft(deps.codec, job.routed, last, { answer, tools, ends: true }))
   const whole = withLost(last, lost)
   deps.metrics.attempted(whole)
-  if (verdict === 'ok') return finish(deps, job, whole, audit, completed(answer))
+  if (isAccepted(judgement.verdict, job.policy)) return finish(deps, job, whole, audit, completed(answer))
   if (end.kind === 'expired' || end.kind === 'cancelled') return finish(deps, job, whole, audit, unanswered[end.kind])
   return reroute(deps, job.routed, { ...whole, ...cut(answer) }, audit)
 }
@@ -46,13 +46,6 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd): Handl
 /** A step whose deadline had passed, or that was cancelled, before anything was tried. */
 export function endUntried(deps: ConcludeDeps, routed: RoutedStep, why: 'expired' | 'cancelled'): Handled {
   return finish(deps, { routed }, null, [], unanswered[why])
-}
-
-function judge(job: ModelJob, end: CallEnd): { verdict: Verdict; detail: string | null } {
-  if (end.kind === 'answered') return verifyAnswer(job.request, end.answer.completion)
-  if (end.kind === 'failed') return end
-  if (end.kind === 'cancelled') return { verdict: 'cancelled', detail: null }
-  return { verdict: 'backend_timeout', detail: "no answer by the step's deadline" }
 }
 
 type Ending = Pick<StepEnd, 'status' | 'code' | 'message' | 'answer'>
@@ -105,7 +98,7 @@ function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit
   return { records: [{ topic, key: routed.step.taskId, value, headers: tenantHeaders(routed.step.tenantId) }], audit }
 }
 
-function lastAttempt(job: ModelJob, end: CallEnd, verdict: Verdict, detail: string | null): Attempt {
+function lastAttempt(job: ModelJob, end: CallEnd, { verdict, detail, confidencePpm }: Judgement): Attempt {
   const answer = end.kind === 'answered' ? end.answer : null
   const outcomeUnknown = end.kind !== 'answered' && end.outcomeUnknown
   return {
@@ -118,6 +111,7 @@ function lastAttempt(job: ModelJob, end: CallEnd, verdict: Verdict, detail: stri
     costMicroUsd: answer ? costOf(job, answer) : outcomeUnknown ? job.routed.decision.boundMicroUsd : 0,
     outcomeUnknown,
     standIn: answer?.standIn ?? false,
+    confidencePpm,
   }
 }
 
@@ -136,6 +130,7 @@ function lostAttempt(job: ModelJob, call: LostCall): Attempt {
     costMicroUsd: job.routed.decision.boundMicroUsd,
     outcomeUnknown: true,
     standIn: false,
+    confidencePpm: null,
   }
 }
 

@@ -7,10 +7,12 @@ import type { RoutedStep } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { KnownPolicy } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
-import type { Handle } from '#lib/stream/types'
+import type { Handle, Handled } from '#lib/stream/types'
+import type { Verifier } from '#lib/verification/verifier'
 import type { NextTurn } from './batch-turns.ts'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
 import { conclude, endUntried, type ConcludeDeps } from './conclude.ts'
+import { judge } from './judge.ts'
 import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } from './permits.ts'
 
 export interface RoutedStepDeps extends ConcludeDeps {
@@ -28,6 +30,7 @@ export interface RoutedStepDeps extends ConcludeDeps {
   orders: Pick<OrdersInForce, 'of'>
   /** Awaited before the answer to a batch step is judged and written. @default at once */
   nextTurn?: NextTurn
+  verifier: Verifier
 }
 
 /** A RoutedStep to its result or back to the classifier: the same for every tier, which differ in how they call. */
@@ -37,22 +40,27 @@ export function createHandleRouted(deps: RoutedStepDeps): Handle {
     record.ids = idsOf(routed.step)
     const { job, why } = prepare(deps, routed)
     const recalled = await deps.recall?.(job)
-    if (recalled) return conclude(deps, job, recalled)
+    if (recalled) return judged(deps, job, recalled, signal)
     const { is } = job.orders.standing()
     if (is === 'cancelled' || deps.nowMs() >= job.deadlineAtMs) {
       const withdrawn = await deps.withdraw?.(job, is === 'cancelled' ? 'cancelled' : 'deadline')
-      if (withdrawn) return conclude(deps, job, withdrawn)
+      if (withdrawn) return judged(deps, job, withdrawn, signal)
       return endUntried(deps, routed, is === 'cancelled' ? 'cancelled' : 'expired')
     }
-    if (why !== null) return conclude(deps, job, notCalled(deps.nowMs(), why))
+    if (why !== null) return judged(deps, job, notCalled(deps.nowMs(), why), signal)
     if (is === 'paused') throw job.orders.held()
     const end = await deps.callModel(job, signal)
-    // What was cut short by a lost lane or a drain is no end of the step: the record stays and is handled again.
-    if (signal.aborted)
-      throw new ShuntError('SHUNT_HANDLER_FAILED', 'the lane closed during the call', { retryable: true })
     if (routed.step.priority === 'batch') await deps.nextTurn?.()
-    return conclude(deps, job, end)
+    return judged(deps, job, end, signal)
   }
+}
+
+async function judged(deps: RoutedStepDeps, job: ModelJob, end: CallEnd, signal: AbortSignal): Promise<Handled> {
+  const judgement = await judge(deps.verifier, job, end)
+  // What was cut short by a lost lane or a drain is no end of the step: the record stays and is handled again.
+  if (signal.aborted)
+    throw new ShuntError('SHUNT_HANDLER_FAILED', 'the lane closed during the call', { retryable: true })
+  return conclude(deps, job, end, judgement)
 }
 
 /** The step keeps the policy that decided it; where it may go is asked of that one and of the one in force. */

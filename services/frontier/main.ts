@@ -9,6 +9,8 @@ import { stageSources } from '#lib/stream/stage-groups'
 import { describeError } from '#lib/telemetry/logger'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createSchemaProcess } from '#lib/verification/schema-process'
+import { createVerifier } from '#lib/verification/verifier'
 import { createHoldCalls } from '#lib/worker/hold-calls'
 import { createHandleRouted } from '#lib/worker/handle-routed-step'
 import { createRejectRouted } from '#lib/worker/reject-record'
@@ -62,6 +64,8 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   closing.defer(() => queues.closeAll(queueGraceMs))
   policies.onChange(({ policy }) => queues.apply(policy))
 
+  const schemas = closing.adopt(createSchemaProcess({ log, nowMs: Date.now }), (each) => each.close())
+
   const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
   const calls = { queues, answers, holdCalls, nowMs: Date.now }
   return createStage(stage, {
@@ -76,6 +80,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
       withdraw: createWithdraw(calls, callFrontierDefaults),
       orders,
       callModel: createCallFrontier(calls),
+      verifier: createVerifier(schemas),
     }),
     reject: createRejectRouted(deps),
     ...shares,

@@ -3,6 +3,7 @@ import type { ChatAnswer } from '#lib/models/chat-model'
 import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import { backoffMs } from '#lib/models/retry'
 import { timeLimit } from '#lib/models/time-limit'
+import { askForLogprobs } from '#lib/worker/asked-logprobs'
 import {
   cancelledEnd,
   failedEnd,
@@ -149,7 +150,7 @@ async function callOnce(
   const { health } = backend
   const epoch = health.epoch()
   try {
-    const answer = await backend.chat.complete(job.request, call)
+    const answer = await backend.chat.complete(askForLogprobs(job), call)
     health.succeeded(epoch)
     return answer
   } catch (error) {

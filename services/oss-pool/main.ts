@@ -4,6 +4,8 @@ import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
 import { createStepLog } from '#lib/telemetry/step-log'
 import { createAttemptMetrics } from '#lib/telemetry/step-metrics'
+import { createSchemaProcess } from '#lib/verification/schema-process'
+import { createVerifier } from '#lib/verification/verifier'
 import { createTurns } from '#lib/worker/batch-turns'
 import { tenantOfHeader } from '#lib/worker/fair-key'
 import { createHoldCalls } from '#lib/worker/hold-calls'
@@ -12,7 +14,6 @@ import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
 import { backendSpecs } from './backend-spec.ts'
 import { createCallPool } from './call-pool.ts'
-
 import { createPool } from './pool.ts'
 import { createPoolMetrics } from './pool-metrics.ts'
 import { probeBackends, probeDefaults } from './probe-backends.ts'
@@ -44,6 +45,7 @@ await runService('oss-pool', async ({ config, log, redis, codec, policies, order
     await probing
   })
 
+  const schemas = closing.adopt(createSchemaProcess({ log, nowMs: Date.now }), (each) => each.close())
   const deps = {
     codec,
     namespace,
@@ -53,10 +55,12 @@ await runService('oss-pool', async ({ config, log, redis, codec, policies, order
   }
   const holdCalls = createHoldCalls({ budgets: createBudgets({ redis, namespace }), policies })
   const callModel = createCallPool({ pool, holdCalls, nowMs: Date.now, random: Math.random })
+  const verifier = createVerifier(schemas)
+  const metrics = createAttemptMetrics(registry)
   return createStage(stage, {
     ...stageSources(namespace, 'oss-pool'),
     replica,
-    handle: createHandleRouted({ ...deps, policies, orders, metrics: createAttemptMetrics(registry), callModel }),
+    handle: createHandleRouted({ ...deps, policies, orders, metrics, callModel, verifier }),
     reject: createRejectRouted(deps),
     maxInFlight,
     commitIntervalMs,

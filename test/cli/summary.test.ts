@@ -20,6 +20,7 @@ function attempt(more: Partial<Attempt>): Attempt {
     costMicroUsd: 0,
     outcomeUnknown: false,
     standIn: false,
+    confidencePpm: null,
     answer: null,
     answerTruncated: false,
     ...more,

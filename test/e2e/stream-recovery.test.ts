@@ -199,6 +199,7 @@ function attemptOf(attempt: number): Attempt {
     costMicroUsd: 0,
     outcomeUnknown: false,
     standIn: false,
+    confidencePpm: null,
     answer: null,
     answerTruncated: false,
   }

@@ -81,6 +81,7 @@ describe('limits', () => {
     ],
     ['a label without a name', { metadata: { '': 'x' } }, 'metadata has the key'],
     ['a long name of a label', { metadata: { ['k'.repeat(65)]: 'x' } }, 'metadata has the key'],
+    ['a set of labels without one', { metadata: { 'shunt.labels': 'a,,b' } }, 'metadata.shunt.labels must name labels'],
     ['a long label', { metadata: { k: 'x'.repeat(1_025) } }, 'metadata.k must be 1024 characters at most'],
     ['a request that is not JSON', { request: '{"messages": secret' }, 'request is not JSON'],
     ['a request that is a list', { request: '[]' }, 'request must be a JSON object'],

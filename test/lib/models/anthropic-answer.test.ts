@@ -1,7 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { expect, test } from 'vitest'
 import { fromAnthropicMessage } from '#lib/models/anthropic-answer'
-import { verifyAnswer } from '#lib/models/verify-answer'
+import { structureVerdict } from '../../support/structure-verdict.ts'
 
 const answer = (fields: object) =>
   fromAnthropicMessage(
@@ -37,7 +37,7 @@ test('parallel tool uses become tool calls that pass verification', () => {
   expect(completion.choices[0]?.finish_reason).toBe('tool_calls')
   expect(completion.choices[0]?.message.tool_calls?.map((call) => call.id)).toEqual(['a', 'b'])
   const tools = [{ type: 'function' as const, function: { name: 'weather' } }]
-  expect(verifyAnswer({ tools, tool_choice: 'required' }, completion).verdict).toBe('ok')
+  expect(structureVerdict({ tools, tool_choice: 'required' }, completion).verdict).toBe('ok')
 })
 
 test.each([
@@ -47,7 +47,7 @@ test.each([
   ['stop_sequence', 'ok'],
 ])('stop reason %s is verdict %s', (stop_reason, verdict) => {
   const { completion } = answer({ content: [{ type: 'text', text: 'No.' }], stop_reason })
-  expect(verifyAnswer({}, completion).verdict).toBe(verdict)
+  expect(structureVerdict({}, completion).verdict).toBe(verdict)
 })
 
 test.each([null, {}, { content: [] }, { content: [], usage: {} }])('%j is malformed', (message) => {

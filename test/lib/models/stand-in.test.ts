@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { ChatRequest } from '#lib/events/chat-request'
 import { schemaInstance } from '#lib/models/schema-instance'
 import { createStandIn } from '#lib/models/stand-in'
-import { verifyAnswer } from '#lib/models/verify-answer'
+import { structureVerdict } from '../../support/structure-verdict.ts'
 
 const call = { model: 'any', maxOutputTokens: 100, signal: new AbortController().signal }
 const ask = (fields: Omit<ChatRequest, 'messages'> = {}) =>
@@ -25,14 +25,14 @@ test('every answer says that no model was called', async () => {
     expect(completion.model).toBe('stand-in')
     expect(completion.system_fingerprint).toBe('stand-in')
     expect(completion.choices[0]?.message.content).toContain('stand-in')
-    expect(verifyAnswer({ response_format }, completion).verdict).toBe('ok')
+    expect(structureVerdict({ response_format }, completion).verdict).toBe('ok')
   }
 })
 
 test('a required tool is called with arguments in the shape of its schema', async () => {
   const request = { tools, tool_choice: 'required' } as const
   const { completion } = await ask(request)
-  expect(verifyAnswer(request, completion).verdict).toBe('ok')
+  expect(structureVerdict(request, completion).verdict).toBe('ok')
   const made = completion.choices[0]?.message.tool_calls?.[0]
   if (made?.type !== 'function') throw new Error('no function call')
   expect(made.function.name).toBe('pay_claim')
@@ -41,7 +41,7 @@ test('a required tool is called with arguments in the shape of its schema', asyn
 
 test('a named tool is the one that is called, and none when none may be', async () => {
   const named = { tools, tool_choice: { type: 'function', function: { name: 'lookup_policy' } } } as const
-  expect(verifyAnswer(named, (await ask(named)).completion).verdict).toBe('ok')
+  expect(structureVerdict(named, (await ask(named)).completion).verdict).toBe('ok')
   const { completion } = await ask({ tools, tool_choice: 'none' })
   expect(completion.choices[0]?.message.tool_calls).toBeUndefined()
 })

@@ -154,6 +154,7 @@ describe('extractFacts', () => {
     costMicroUsd: 5,
     outcomeUnknown: false,
     standIn: false,
+    confidencePpm: null,
     answer: 'secret',
     answerTruncated: false,
   }

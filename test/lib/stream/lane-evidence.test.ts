@@ -51,6 +51,7 @@ const attemptOf = (routed: RoutedStep): AuditDraft =>
       costMicroUsd: 0,
       outcomeUnknown: false,
       standIn: false,
+      confidencePpm: null,
       answer: null,
       answerTruncated: false,
     },

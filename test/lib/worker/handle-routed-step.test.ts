@@ -5,6 +5,7 @@ import { createStandIn } from '#lib/models/stand-in'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
 import type { CallEnd } from '#lib/worker/call-end'
+import { createVerifier } from '#lib/verification/verifier'
 import { createHandleRouted, type RoutedStepDeps } from '#lib/worker/handle-routed-step'
 import { makeOrder } from '../control/make-order.ts'
 import { codec, makeStep, nowMs, recordOf } from '../../services/classifier/rig.ts'
@@ -71,6 +72,7 @@ function harness(inForce = policy(), more: Partial<Pick<RoutedStepDeps, 'recall'
       inForce: () => ({ hash: 'n', policy: inForce }),
       byHash: () => ({ hash: 'h', policy: policy() }),
     },
+    verifier: createVerifier({ check: () => Promise.resolve({ kind: 'fits' }) }),
     async callModel(job, signal): Promise<CallEnd> {
       calls++
       const call = { model: 'open', maxOutputTokens: 8, signal }

@@ -58,6 +58,7 @@ const weakAttempt: Attempt = {
   costMicroUsd: 0,
   outcomeUnknown: false,
   standIn: false,
+  confidencePpm: null,
   answer: '{"weak":true}',
   answerTruncated: false,
 }

@@ -41,9 +41,12 @@ function harness(forbidden: string | null = null, ...standing: Standing['is'][])
   )
   pool.apply([spec('a'), spec('b')])
   const job = {
-    routed: { step: { taskId: 't', tenantId: 'acme', priority: 'interactive' }, decision: { maxOutputTokens: 8 } },
+    routed: {
+      step: { taskId: 't', tenantId: 'acme', priority: 'interactive', kind: 'routing' },
+      decision: { maxOutputTokens: 8 },
+    },
     model: { id: 'open' },
-    policy: { limits: { backendWaitMs: 1_000 } },
+    policy: { limits: { backendWaitMs: 1_000 }, verification: { whenUnverifiable: 'accept' } },
     orders: { standing: () => ({ is: standing.shift() ?? 'free' }), held: () => new Error('held') },
     permits: ({ id }: { id: string }) => id !== forbidden,
     deadlineAtMs: 100_000,

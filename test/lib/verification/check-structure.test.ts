@@ -2,7 +2,8 @@ import * as fc from 'fast-check'
 import type { ChatCompletion, ChatCompletionMessage } from 'openai/resources/chat'
 import { describe, expect, test } from 'vitest'
 import { verdictCodes } from '#lib/models/verdicts'
-import { type AnswerableRequest, verifyAnswer } from '#lib/models/verify-answer'
+import type { AnswerableRequest } from '#lib/verification/verification'
+import { structureVerdict } from '../../support/structure-verdict.ts'
 
 type FinishReason = ChatCompletion.Choice['finish_reason']
 
@@ -43,7 +44,7 @@ const allowed = (mode: 'auto' | 'required'): AnswerableRequest => ({
 
 describe('text', () => {
   test('plain text is ok', () => {
-    expect(verifyAnswer({}, answer({ content: 'theft' }))).toEqual({ verdict: 'ok', detail: null })
+    expect(structureVerdict({}, answer({ content: 'theft' }))).toEqual({ verdict: 'ok', detail: null })
   })
 
   test.each([
@@ -54,11 +55,11 @@ describe('text', () => {
     ['content_filtered', answer({ content: '' }, 'content_filter')],
     ['refused', answer({ refusal: 'I cannot help with that' })],
   ])('%s', (verdict, completion) => {
-    expect(verifyAnswer({}, completion).verdict).toBe(verdict)
+    expect(structureVerdict({}, completion).verdict).toBe(verdict)
   })
 
   test('a detail says how many tokens were written, and holds no answer text', () => {
-    const { detail } = verifyAnswer({}, answer({ content: 'secret' }, 'length'))
+    const { detail } = structureVerdict({}, answer({ content: 'secret' }, 'length'))
     expect(detail).toContain('16')
     expect(detail).not.toContain('secret')
   })
@@ -66,55 +67,58 @@ describe('text', () => {
 
 describe('tool calls', () => {
   test('a call of an offered tool with an object is ok', () => {
-    expect(verifyAnswer(withTools, calls(call('get_claim', '{"id":"C-1"}'))).verdict).toBe('ok')
+    expect(structureVerdict(withTools, calls(call('get_claim', '{"id":"C-1"}'))).verdict).toBe('ok')
   })
 
   test('text is ok while tool_choice is auto', () => {
-    expect(verifyAnswer({ ...withTools, tool_choice: 'auto' }, answer({ content: 'done' })).verdict).toBe('ok')
+    expect(structureVerdict({ ...withTools, tool_choice: 'auto' }, answer({ content: 'done' })).verdict).toBe('ok')
   })
 
   test('a tool that is not offered is unknown, and its name stays out of the detail', () => {
-    const verification = verifyAnswer(withTools, calls(call('drop_table', '{}')))
+    const verification = structureVerdict(withTools, calls(call('drop_table', '{}')))
     expect(verification.verdict).toBe('unknown_tool')
     expect(verification.detail).not.toContain('drop_table')
   })
 
   test('the second of two calls is checked as well', () => {
-    const { verdict, detail } = verifyAnswer(withTools, calls(call('get_claim', '{}'), call('pay_claim', '{"amount":')))
+    const { verdict, detail } = structureVerdict(
+      withTools,
+      calls(call('get_claim', '{}'), call('pay_claim', '{"amount":')),
+    )
     expect(verdict).toBe('arguments_malformed')
     expect(detail).toContain('2 of 2')
   })
 
   test.each(['', '[]', 'null', '"C-1"', '{id: 1}'])('arguments %j are malformed', (args) => {
-    expect(verifyAnswer(withTools, calls(call('get_claim', args))).verdict).toBe('arguments_malformed')
+    expect(structureVerdict(withTools, calls(call('get_claim', args))).verdict).toBe('arguments_malformed')
   })
 
   test('required and a named tool expect a call', () => {
     const text = answer({ content: 'done' })
     const named = { type: 'function' as const, function: { name: 'pay_claim' } }
-    expect(verifyAnswer({ ...withTools, tool_choice: 'required' }, text).verdict).toBe('tool_expected')
-    expect(verifyAnswer({ ...withTools, tool_choice: named }, text).verdict).toBe('tool_expected')
-    expect(verifyAnswer({ ...withTools, tool_choice: named }, calls(call('get_claim', '{}'))).verdict).toBe(
+    expect(structureVerdict({ ...withTools, tool_choice: 'required' }, text).verdict).toBe('tool_expected')
+    expect(structureVerdict({ ...withTools, tool_choice: named }, text).verdict).toBe('tool_expected')
+    expect(structureVerdict({ ...withTools, tool_choice: named }, calls(call('get_claim', '{}'))).verdict).toBe(
       'tool_expected',
     )
-    expect(verifyAnswer({ ...withTools, tool_choice: named }, calls(call('pay_claim', '{}'))).verdict).toBe('ok')
+    expect(structureVerdict({ ...withTools, tool_choice: named }, calls(call('pay_claim', '{}'))).verdict).toBe('ok')
   })
 
   test('allowed_tools narrows the tools, and demands one only in mode required', () => {
-    expect(verifyAnswer(allowed('auto'), answer({ content: 'done' })).verdict).toBe('ok')
-    expect(verifyAnswer(allowed('required'), answer({ content: 'done' })).verdict).toBe('tool_expected')
-    expect(verifyAnswer(allowed('auto'), calls(call('pay_claim', '{}'))).verdict).toBe('tool_expected')
-    expect(verifyAnswer(allowed('auto'), calls(call('get_claim', '{}'))).verdict).toBe('ok')
+    expect(structureVerdict(allowed('auto'), answer({ content: 'done' })).verdict).toBe('ok')
+    expect(structureVerdict(allowed('required'), answer({ content: 'done' })).verdict).toBe('tool_expected')
+    expect(structureVerdict(allowed('auto'), calls(call('pay_claim', '{}'))).verdict).toBe('tool_expected')
+    expect(structureVerdict(allowed('auto'), calls(call('get_claim', '{}'))).verdict).toBe('ok')
   })
 
   test('none takes no call', () => {
     const completion = calls(call('get_claim', '{}'))
-    expect(verifyAnswer({ ...withTools, tool_choice: 'none' }, completion).verdict).toBe('tool_unexpected')
+    expect(structureVerdict({ ...withTools, tool_choice: 'none' }, completion).verdict).toBe('tool_unexpected')
   })
 
   test('a cut call is truncated, whatever its arguments look like', () => {
     const completion = answer({ tool_calls: [call('get_claim', '{"id":')] }, 'length')
-    expect(verifyAnswer(withTools, completion).verdict).toBe('truncated')
+    expect(structureVerdict(withTools, completion).verdict).toBe('truncated')
   })
 })
 
@@ -127,17 +131,23 @@ describe('response_format', () => {
     ['theft', 'format_mismatch'],
     ['```json\n{}\n```', 'format_mismatch'],
   ])('%j is %s', (content, verdict) => {
-    expect(verifyAnswer(asksForJson, answer({ content })).verdict).toBe(verdict)
+    expect(structureVerdict(asksForJson, answer({ content })).verdict).toBe(verdict)
+  })
+
+  test('with a schema any JSON value may fit', () => {
+    const response_format = { type: 'json_schema', json_schema: { name: 'n', schema: { type: 'array' } } } as const
+    expect(structureVerdict({ response_format }, answer({ content: '[1]' })).verdict).toBe('ok')
+    expect(structureVerdict({ response_format }, answer({ content: 'theft' })).verdict).toBe('format_mismatch')
   })
 
   test('text takes anything', () => {
-    expect(verifyAnswer({ response_format: { type: 'text' } }, answer({ content: 'theft' })).verdict).toBe('ok')
+    expect(structureVerdict({ response_format: { type: 'text' } }, answer({ content: 'theft' })).verdict).toBe('ok')
   })
 })
 
 describe('what is no chat completion', () => {
   test.each([{}, { choices: [] }, { choices: [{}] }, { choices: {} }, null, 'oops'])('%j is malformed', (value) => {
-    expect(verifyAnswer({}, value as unknown as ChatCompletion).verdict).toBe('response_malformed')
+    expect(structureVerdict({}, value as unknown as ChatCompletion).verdict).toBe('response_malformed')
   })
 
   test('any JSON value gets a verdict', () => {
@@ -145,7 +155,7 @@ describe('what is no chat completion', () => {
       fc.property(fc.jsonValue(), fc.jsonValue(), (message, content) => {
         const choice = { finish_reason: 'stop', message: { content, tool_calls: message } }
         for (const value of [{ choices: [{ finish_reason: 'stop', message }] }, { choices: [choice] }])
-          expect(verdictCodes).toContain(verifyAnswer(withTools, value as unknown as ChatCompletion).verdict)
+          expect(verdictCodes).toContain(structureVerdict(withTools, value as unknown as ChatCompletion).verdict)
       }),
     )
   })
