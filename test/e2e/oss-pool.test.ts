@@ -39,6 +39,57 @@ test('a good answer is the one result, a weak one goes back with its attempt and
   await pipeline.expectAudit()
 })
 
+test('an answer that does not fit its schema is decided again; one whose schema is none counts, and says so', async () => {
+  const pay = (parameters: Record<string, unknown>) => ({
+    messages: [{ role: 'user', content: 'pay' }],
+    tools: [{ type: 'function', function: { name: 'pay', parameters } }],
+  })
+  const amount = { type: 'object', required: ['amount'], properties: { amount: { type: 'number' } } }
+  const hostile = { properties: { amount: { pattern: '^(a+)+$' } } }
+  const toolCalls = [{ name: 'pay', arguments: `{"amount":"${'a'.repeat(60)}!"}` }]
+  await start({ oss: [{ reply: () => ({ toolCalls }) }] })
+  const results = await resultsOf([
+    makeStep('unfit', { request: pay(amount) }),
+    makeStep('no-schema', { request: pay({ type: 'dict' }) }),
+    makeStep('hostile', { request: pay(hostile) }),
+  ])
+  expect(results.get('unfit')).toMatchObject({
+    status: 'completed',
+    tier: 'frontier',
+    attempts: [{ verdict: 'arguments_invalid', detail: expect.stringContaining('#/properties/amount/type') }, {}],
+  })
+  for (const [stepId, verdict] of Object.entries({ 'no-schema': 'schema_unusable', hostile: 'verification_timeout' }))
+    expect(results.get(stepId)).toMatchObject({ status: 'completed', tier: 'oss', attempts: [{ verdict }] })
+  await pipeline.expectAudit()
+})
+
+test('an answer that the model was unsure of is decided again, and log-probabilities stay here', async () => {
+  const { models } = await start({
+    policy: { verification: { perKind: { routing: { minConfidencePpm: 600_000 } } } },
+    oss: [
+      {
+        reply: ({ messages }) => ({
+          content: 'left',
+          probability: JSON.stringify(messages).includes('unsure') ? 0.5 : 0.7,
+        }),
+      },
+    ],
+  })
+  const results = await resultsOf([
+    makeStep('sure', { kind: 'routing' }),
+    makeStep('unsure', { kind: 'routing' }),
+    makeStep('unsure-too', { kind: 'extraction' }),
+  ])
+  expect(results.get('sure')).toMatchObject({ tier: 'oss', attempts: [{ verdict: 'ok', confidencePpm: 700_000 }] })
+  expect(results.get('unsure')).toMatchObject({
+    tier: 'frontier',
+    attempts: [{ verdict: 'low_confidence_answer', confidencePpm: 500_000 }, { confidencePpm: null }],
+  })
+  expect(results.get('unsure-too')).toMatchObject({ tier: 'oss', attempts: [{ verdict: 'ok', confidencePpm: null }] })
+  expect(JSON.parse(results.get('sure')!.answer!)).toMatchObject({ choices: [{ logprobs: null }] })
+  expect(models.frontier.arrivals.map(({ body }) => (body as { logprobs?: boolean }).logprobs)).toEqual([undefined])
+})
+
 test('a backend that fails is left for another, ejected, and costs no step its result', async () => {
   const { models } = await start({ oss: [{ serverErrorPpm: 1_000_000 }, { latencyMs: 10 }] })
   const results = await resultsOf(Array.from({ length: 30 }, (_, i) => makeStep(`s${i}`)))

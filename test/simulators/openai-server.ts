@@ -7,6 +7,8 @@ export interface OpenAiReply {
   content?: string | null
   toolCalls?: { name: string; arguments: string }[]
   finishReason?: 'stop' | 'length' | 'tool_calls' | 'content_filter'
+  /** Of the one token that the content is, told where the request asks for logprobs. @default 1 */
+  probability?: number
 }
 
 export interface OpenAiSimulatorOptions extends SimulatorOptions {
@@ -81,7 +83,7 @@ function completion(request: OpenAiRequest, reply: OpenAiReply, number: number, 
           refusal: null,
           ...(calls && { tool_calls: calls }),
         },
-        logprobs: null,
+        logprobs: request.logprobs === true ? { content: [toToken(reply)], refusal: null } : null,
         finish_reason: reply.finishReason ?? (calls ? 'tool_calls' : 'stop'),
       },
     ],
@@ -91,4 +93,9 @@ function completion(request: OpenAiRequest, reply: OpenAiReply, number: number, 
       total_tokens: used.inputTokens + used.outputTokens,
     },
   }
+}
+
+function toToken({ content, probability = 1 }: OpenAiReply): object {
+  const token = content ?? ''
+  return { token, logprob: Math.log(probability), bytes: [...Buffer.from(token)], top_logprobs: [] }
 }
