@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { ownGroupPrior } from '#lib/calibration/baselines'
 import { bootstrapDefaults } from '#lib/calibration/bootstrap'
 import { calibrationFigures } from '#lib/calibration/calibration-error'
+import { confidenceThreshold, type ConfidenceThreshold } from '#lib/calibration/confidence-threshold'
 import { evaluate } from '#lib/calibration/evaluation'
 import { formatApgr, formatShare } from '#lib/calibration/figures-text'
 import { readLabels, readRequests, type LabelledStep } from '#lib/calibration/labels'
@@ -13,7 +14,7 @@ import { curveFigures, rankByScore } from '#lib/calibration/routing-curve'
 import { scoreLabel, withBothOutcomes, type ScoredStep } from '#lib/calibration/scored-step'
 import { writeScorerDirectory } from '#lib/calibration/scorer-directory'
 import { seededRandom, shuffled } from '#lib/calibration/seeded-random'
-import { setThresholds, type Stratification, type ThresholdGoal } from '#lib/calibration/thresholds'
+import { setThresholds, type Stratification, type ThresholdGoal, type ThresholdSet } from '#lib/calibration/thresholds'
 import { trainScorer } from '#lib/calibration/train-scorer'
 import { ShuntError } from '#lib/errors'
 import { estimateCost } from '#lib/calibration/frontier-threshold'
@@ -52,7 +53,7 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
     .description('train a scorer on steps of which it is known which model answered right, and set a threshold by it')
     .argument(
       '<file>',
-      'lines {id, kind, group?, tenant?, request{messages, tools}, outcome{oss?, frontier?}}, plain or gzipped',
+      'lines {id, kind, group?, tenant?, request{messages, tools}, outcome{oss?, frontier?}, ossConfidencePpm?}, plain or gzipped',
     )
     .requiredOption(
       '--out <dir>',
@@ -100,11 +101,14 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
         // Of other kinds the scorer knows no gain, and the decision does not look at its threshold.
         const judged = steps.filter(({ kind }) => (model.header.kinds[kind] ?? 0) >= minLabelsPerKind)
         const thresholds = setThresholds(judged, goal, stratification(flags.by))
+        const confidence = confidenceOf(labels, judged, thresholds)
         const fragment = policyFragment(hash, thresholds, {
           hasGain: model.header.stack.frontier !== null,
           escalateUnjudged: goal.type === 'accuracy_loss',
+          confidence: typeof confidence === 'string' ? undefined : confidence,
         })
         const figures = figureLines(outOfFold)
+        if (typeof confidence === 'string') figures.push(`no threshold on confidence: ${confidence}`)
         const source = `${basename(file)}, ${train.length} for the scorer${heldOut.length > 0 ? `, ${heldOut.length} kept for the threshold` : ''}`
         const peers = [ownGroupPrior(steps, seed)]
         const evaluation = await inTurns(
@@ -181,6 +185,18 @@ function splitFor(
   const order = shuffled(labels, seededRandom(seed))
   const kept = Math.round(heldOutShare * order.length)
   return { train: order.slice(kept), heldOut: order.slice(0, kept) }
+}
+
+/** A threshold on the confidence of open answers, or why there is none; undefined where no label tells of any. */
+function confidenceOf(
+  labels: readonly LabelledStep[],
+  judged: readonly ScoredStep[],
+  thresholds: ThresholdSet,
+): ConfidenceThreshold | string | undefined {
+  const told = new Map(
+    labels.flatMap(({ id, ossConfidencePpm }) => (ossConfidencePpm === undefined ? [] : [[id, ossConfidencePpm]])),
+  )
+  return told.size === 0 ? undefined : confidenceThreshold(judged, thresholds, told)
 }
 
 /** What the labels say of the scorer, each scored by a model that did not see it. */

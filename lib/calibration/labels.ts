@@ -22,6 +22,8 @@ export interface LabelledStep extends LabelledItem {
   tenantId: string | null
   /** null: not labelled. One side at least is. */
   outcome: { oss: boolean | null; frontier: boolean | null }
+  /** How sure the open model was of its answer: confidencePpm of the attempt. */
+  ossConfidencePpm?: number
 }
 
 /** A line that was passed over, and why. The reason quotes nothing but an id. */
@@ -40,7 +42,8 @@ const maxLineBytes = 6 * maxStepBytes
 const maxNamedId = 80
 
 /**
- * Labels of a JSONL stream, plain or gzipped: `{id, kind, group?, tenant?, request, outcome{oss?, frontier?}}`. A kind
+ * Labels of a JSONL stream, plain or gzipped: `{id, kind, group?, tenant?, request, outcome{oss?, frontier?},
+ * ossConfidencePpm?}`. A kind
  * that is none of Shunt's is read as unknown. Of lines with the same id the first counts: labels of one step given
  * twice would leak from training into evaluation.
  */
@@ -126,8 +129,11 @@ function readLabel(line: Record<string, unknown>): LabelledStep | string {
   const frontier = readOutcome(outcome['frontier'])
   if (oss === undefined || frontier === undefined) return 'outcome.oss and outcome.frontier must be true, false, 1 or 0'
   if (oss === null && frontier === null) return 'outcome has neither oss nor frontier'
+  const { ossConfidencePpm: confidence = null } = line
+  if (confidence !== null && !isPpm(confidence)) return 'ossConfidencePpm must be a whole number from 0 to 1000000'
   return {
     ...item,
+    ...(confidence !== null && { ossConfidencePpm: confidence }),
     group: textOrNull(line['group']),
     tenantId: textOrNull(line['tenant']),
     outcome: { oss, frontier },
@@ -138,6 +144,10 @@ function readOutcome(value: unknown): boolean | null | undefined {
   if (value === undefined || value === null) return null
   if (value === true || value === 1) return true
   return value === false || value === 0 ? false : undefined
+}
+
+function isPpm(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= 1_000_000
 }
 
 function textOrNull(value: unknown): string | null {

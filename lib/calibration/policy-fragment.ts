@@ -1,4 +1,5 @@
 import { Document, isMap, isScalar, Scalar, type YAMLMap } from 'yaml'
+import type { ConfidenceThreshold } from './confidence-threshold.ts'
 import type { StratumThreshold, ThresholdSet } from './thresholds.ts'
 
 export interface FragmentOptions {
@@ -6,13 +7,15 @@ export interface FragmentOptions {
   hasGain: boolean
   /** A promise of accuracy: steps that the scorer cannot judge were not in it, so that they must all escalate. */
   escalateUnjudged: boolean
+  /** Where the labels told of the answers' confidence, and that it matters. */
+  confidence?: ConfidenceThreshold | undefined
 }
 
 /** The keys of a policy that a calibration sets, as YAML to merge, each number with a comment on where it comes from. */
 export function policyFragment(
   scorerHash: string,
   { by, base, strata }: ThresholdSet,
-  { hasGain, escalateUnjudged }: FragmentOptions,
+  { hasGain, escalateUnjudged, confidence }: FragmentOptions,
 ): string {
   const key = hasGain ? 'gainPpm' : 'pSuccessPpm'
   // On this scale a step escalates below the threshold: 1 − P at or above g is P below 1 − g and the least step more.
@@ -27,6 +30,7 @@ export function policyFragment(
       ...(hasGain && escalateUnjudged && { pSuccessPpm: FULL_PPM }),
       ...(by && { [by === 'kind' ? 'perKind' : 'perTenant']: entries(strata) }),
     },
+    ...(confidence && { verification: { minConfidencePpm: confidence.minConfidencePpm } }),
   })
   document.commentBefore =
     ' Merge into the policy, then: shunt policy check policy.yaml\n' +
@@ -42,6 +46,7 @@ export function policyFragment(
     const parts = threshold.get(by === 'kind' ? 'perKind' : 'perTenant') as YAMLMap
     for (const { name, origin } of strata) commentKey(parts, name!, origin)
   }
+  if (confidence) commentKey(document.get('verification') as YAMLMap, 'minConfidencePpm', confidence.origin)
   return document.toString({ lineWidth: 0 })
 }
 

@@ -63,9 +63,14 @@ export function setThresholds(
 }
 
 /** Whether the step would go to the frontier model, with nothing but its score to move the threshold. */
-export function escalates({ by, base, strata }: ThresholdSet, step: ScoredStep): boolean {
+export function escalates(thresholds: ThresholdSet, step: ScoredStep): boolean {
+  return toGainPpm(step.gain) >= gainPpmOf(thresholds, step)
+}
+
+/** What is asked of an escalation of the step. */
+export function gainPpmOf({ by, base, strata }: ThresholdSet, step: ScoredStep): number {
   const own = by === null ? undefined : strata.find(({ name }) => name === stratumOf(step, by))
-  return toGainPpm(step.gain) >= (own ?? base).gainPpm
+  return (own ?? base).gainPpm
 }
 
 function stratumOf(step: ScoredStep, by: Stratification): string | null {

@@ -145,3 +145,17 @@ test('steps of a kind with few labels are in no promise: the fragment sends them
   // A third of all labels, less the rare ones among them.
   expect(thresholds.base.steps).toBeLessThan(128)
 })
+
+test('labels that tell the confidence of open answers give a threshold on it, which the policy takes', async () => {
+  const sure = syntheticLabels(900, 4).map((label, i) => ({
+    ...label,
+    ossConfidencePpm: label.outcome.frontier && !label.outcome.oss ? 400_000 + (i % 11) : 900_000 + (i % 7),
+  }))
+  const path = file('sure.jsonl', lines(sure))
+  const { out: told } = await shunt('calibrate', path, '--out', join(dir, 'sure'), '--frontier-share', '0.1', '--json')
+  const { fragment } = JSON.parse(told) as { fragment: string }
+  expect(fragment).toMatch(/verification:\n\s+# .* answers left to the open model .*\n\s+minConfidencePpm: 900000\n/)
+  const bare = await shunt('calibrate', file('few.jsonl', lines(sure.slice(0, 120))), '--out', join(dir, 'few'))
+  expect(bare.out).toContain('no threshold on confidence')
+  expect(first.out).not.toContain('confidence:')
+})

@@ -72,6 +72,7 @@ test('names each bad line by its number and reason, and passes it over', async (
     { ...label, outcome: undefined },
     label,
     label,
+    { ...label, id: 'unsure', ossConfidencePpm: 0.7 },
   )
   const { values, bad } = await collect(readLabels(stream(text)))
   expect(values).toHaveLength(1)
@@ -86,6 +87,7 @@ test('names each bad line by its number and reason, and passes it over', async (
     '9 outcome has neither oss nor frontier',
     '10 outcome must be an object',
     '12 id a is that of line 11',
+    '13 ossConfidencePpm must be a whole number from 0 to 1000000',
   ])
 })
 
