@@ -6,6 +6,7 @@ import { benchDecide } from './decide.ts'
 import { benchRouter } from './router.ts'
 import { benchTools } from './tool-ambiguity.ts'
 import { benchTrace } from './trace.ts'
+import { benchVerification } from './verification.ts'
 
 const benches = {
   spine: benchSpine,
@@ -14,6 +15,7 @@ const benches = {
   router: benchRouter,
   tools: benchTools,
   trace: benchTrace,
+  verification: benchVerification,
 }
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--seeds N] [--json OUT]`
 
