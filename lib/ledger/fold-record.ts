@@ -1,7 +1,7 @@
 import { formatOrigin } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
 import type { AttemptRecord, AuditRecord, DecisionRecord, StepFeedback } from '#lib/events/types.generated'
-import { isTransientVerdict, verdicts, type Verdict } from '#lib/models/verdicts'
+import { isTransientVerdict, isUnverifiable, verdicts, type Verdict } from '#lib/models/verdicts'
 import type { AttemptEntry, DecisionEntry, Fold, Folded, LogPosition } from './fold.ts'
 
 export interface FoldedRecord {
@@ -101,5 +101,7 @@ function succeeded({ attempt, ends }: AttemptRecord): boolean | null {
   const { verdict } = attempt
   if (verdict === 'ok') return true
   if (!ends || attempt.callNo === 0) return null
-  return Object.hasOwn(verdicts, verdict) && isTransientVerdict(verdict as Verdict) ? null : false
+  if (!Object.hasOwn(verdicts, verdict)) return false
+  // Of a transient cause, or an answer that could not be held against anything.
+  return isTransientVerdict(verdict as Verdict) || isUnverifiable(verdict as Verdict) ? null : false
 }
