@@ -6,6 +6,7 @@ import { addCalibrateCommand } from './commands/calibrate.ts'
 import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
+import { addFeedbackCommand } from './commands/feedback.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addLedgerCommand } from './commands/ledger.ts'
 import { addCancelCommand, addPauseCommand, addResumeCommand } from './commands/orders.ts'
@@ -52,6 +53,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addPublishCommand(program, run)
   addResultsCommand(program, run)
   addTaskCommand(program, run)
+  addFeedbackCommand(program, run)
   addDecideCommand(program, run)
   addCalibrateCommand(program, run)
   addScoreCommand(program, run)

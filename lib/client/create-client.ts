@@ -1,13 +1,15 @@
 import type { Logger } from 'pino'
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
-import { inNamespace } from '#lib/events/topics'
+import { inNamespace, twinFor } from '#lib/events/topics'
 import type { StepResult } from '#lib/events/types.generated'
+import { validateFeedback } from '#lib/events/validate-feedback'
 import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
 import { decodeResult } from './decode-result.ts'
-import { createPublisher, type PublisherOptions, type PublishOptions } from './publisher.ts'
+import { completeFeedback, type FeedbackInput } from './feedback-input.ts'
+import { createPublisher, type Publishable, type PublisherOptions, type PublishOptions } from './publisher.ts'
 import { completeStep, type StepInput } from './step-input.ts'
 import { withAdmin } from './topic-range.ts'
 import { createWaits, type RecordPlace, type StepKey, type WaitOptions, type WaitsOptions } from './waits.ts'
@@ -23,6 +25,14 @@ export interface ClientOptions extends PublisherOptions, WaitsOptions {
   results?: boolean
 }
 
+export type PublishAllOptions<T> = PublishOptions & {
+  onPublished?: (item: T, place: RecordPlace) => void
+  onFailed?: (item: T, error: unknown) => void
+}
+
+/** Acknowledgement of what was put in the queue; settles later and must be looked after. */
+type Enqueued = Promise<{ acknowledged: Promise<RecordPlace> }>
+
 export interface Client {
   /**
    * Resolves with the record's place once the broker has it. Waits while too much is unacknowledged.
@@ -36,10 +46,17 @@ export interface Client {
    */
   publishAll(
     steps: Iterable<StepInput> | AsyncIterable<StepInput>,
-    options: PublishOptions & {
-      onPublished?: (step: StepInput, place: RecordPlace) => void
-      onFailed?: (step: StepInput, error: unknown) => void
-    },
+    options: PublishAllOptions<StepInput>,
+  ): Promise<void>
+  /**
+   * Publishes the caller's verdict on an answer to agent.feedback. Throws as `publish`; sending it again is safe, the last
+   * verdict on a step counts.
+   */
+  feedback(feedback: FeedbackInput, options?: PublishOptions): Promise<RecordPlace>
+  /** As publishAll, of verdicts. */
+  feedbackAll(
+    feedback: Iterable<FeedbackInput> | AsyncIterable<FeedbackInput>,
+    options: PublishAllOptions<FeedbackInput>,
   ): Promise<void>
   /**
    * The step's one terminal result, whatever its status. Knows of results since the client started: one of before comes
@@ -90,11 +107,14 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
     throw error
   }
 
-  async function enqueue(input: StepInput, options: PublishOptions): Promise<{ acknowledged: Promise<RecordPlace> }> {
+  async function enqueueStep(input: StepInput, options: PublishOptions): Enqueued {
     const step = completeStep(input)
     if (follows) waits.publishing(step)
     try {
-      const { acknowledged } = await publisher.enqueue(step, options)
+      const topic = twinFor('agent.steps', step.priority)
+      const value = deps.codec.encode('step', step)
+      const record: Publishable = { topic, key: step.taskId, value, what: `step ${step.stepId}` }
+      const { acknowledged } = await publisher.enqueue(record, options)
       return {
         acknowledged: acknowledged.then(
           (place) => {
@@ -113,32 +133,39 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
     }
   }
 
+  let feedbackTopic: Promise<void> | undefined
+  /** Asked once, and only by those who use it: many publishers never do, and need no right to. */
+  function demandFeedbackTopic(): Promise<void> {
+    feedbackTopic ??= withAdmin(deps, [inNamespace(options.namespace, 'agent.feedback')], () => Promise.resolve())
+    return feedbackTopic.catch((error: unknown) => {
+      feedbackTopic = undefined
+      throw error
+    })
+  }
+
+  async function enqueueFeedback(input: FeedbackInput, options: PublishOptions): Enqueued {
+    const feedback = completeFeedback(input, Date.now())
+    validateFeedback(feedback)
+    await demandFeedbackTopic()
+    const value = deps.codec.encode('step-feedback', feedback)
+    const what = `feedback on step ${feedback.stepId}`
+    return publisher.enqueue({ topic: 'agent.feedback', key: feedback.taskId, value, what }, options)
+  }
+
   const client: Client = {
     async publish(step, options = {}) {
-      const { acknowledged } = await enqueue(step, options)
+      const { acknowledged } = await enqueueStep(step, options)
       return acknowledged
     },
 
-    async publishAll(steps, { onPublished, onFailed, ...options }) {
-      const open = new Set<Promise<void>>()
-      for await (const step of steps) {
-        options.signal?.throwIfAborted()
-        const failed = (error: unknown): void => {
-          if (!options.signal?.aborted) onFailed?.(step, error)
-        }
-        try {
-          const { acknowledged } = await enqueue(step, options)
-          const settled = acknowledged
-            .then((place) => onPublished?.(step, place), failed)
-            .finally(() => open.delete(settled))
-          open.add(settled)
-        } catch (error) {
-          failed(error)
-        }
-      }
-      await Promise.all(open)
-      options.signal?.throwIfAborted()
+    publishAll: (steps, options) => enqueueAll(steps, enqueueStep, options),
+
+    async feedback(feedback, options = {}) {
+      const { acknowledged } = await enqueueFeedback(feedback, options)
+      return acknowledged
     },
+
+    feedbackAll: (feedback, options) => enqueueAll(feedback, enqueueFeedback, options),
 
     async awaitResult(key, options) {
       if (!follows) throw new ShuntError('SHUNT_CONFIG_INVALID', 'the client was created with results: false')
@@ -171,4 +198,30 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
     },
   }
   return client
+}
+
+/** As many at a time as there is room for, pulling from `items` no faster. */
+async function enqueueAll<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  enqueue: (item: T, options: PublishOptions) => Enqueued,
+  { onPublished, onFailed, ...options }: PublishAllOptions<T>,
+): Promise<void> {
+  const open = new Set<Promise<void>>()
+  for await (const item of items) {
+    options.signal?.throwIfAborted()
+    const failed = (error: unknown): void => {
+      if (!options.signal?.aborted) onFailed?.(item, error)
+    }
+    try {
+      const { acknowledged } = await enqueue(item, options)
+      const settled = acknowledged
+        .then((place) => onPublished?.(item, place), failed)
+        .finally(() => open.delete(settled))
+      open.add(settled)
+    } catch (error) {
+      failed(error)
+    }
+  }
+  await Promise.all(open)
+  options.signal?.throwIfAborted()
 }

@@ -1,22 +1,19 @@
 import { CompressionTypes, Partitioners, type Message, type Producer, type RecordMetadata } from 'kafkajs'
 import type { Logger } from 'pino'
 import { ShuntError } from '#lib/errors'
-import type { Codec } from '#lib/events/codec'
-import { inNamespace, maxStepBytes, twinFor, type Topic } from '#lib/events/topics'
-import type { AgentStep } from '#lib/events/types.generated'
+import { inNamespace, maxStepBytes, type Topic } from '#lib/events/topics'
 import { kafkaErrorType } from '#lib/stream/kafka-errors'
 import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import type { RecordPlace } from './waits.ts'
 
 export interface PublisherDeps {
   kafka: KafkaFactory
-  codec: Pick<Codec, 'encode'>
   log: Pick<Logger, 'warn'>
 }
 
 export interface PublisherOptions {
   namespace: string
-  /** Bytes of one request; a larger step travels alone. @default 500_000 */
+  /** Bytes of one request; a larger record travels alone. @default 500_000 */
   maxBatchBytes?: number
   /** Records of one request. @default 500 */
   maxBatchRecords?: number
@@ -31,10 +28,19 @@ export const publisherDefaults = {
 } satisfies Omit<Required<PublisherOptions>, 'namespace'>
 
 export interface PublishOptions {
-  /** Gives up waiting. A step that is under way may still arrive: publish it again, its stepId makes that safe. */
+  /** Gives up waiting. What is under way may still arrive: publish a step again, its stepId makes that safe. */
   signal?: AbortSignal
   /** Such as `traceparent`. */
   headers?: Record<string, string>
+}
+
+/** What a publisher writes. */
+export interface Publishable {
+  topic: Topic
+  key: string
+  value: Buffer
+  /** Names it in a message, such as `step s-1`. */
+  what: string
 }
 
 /** From here on a batch is compressed, so that its framing does not push it over the topic's limit. */
@@ -50,7 +56,7 @@ interface Pending {
 }
 
 /**
- * Writes steps through one idempotent producer, one request at a time: what arrives while a request is under way makes
+ * Writes records through one idempotent producer, one request at a time: what arrives while a request is under way makes
  * up the next one, so a lone step leaves at once and a flood leaves in full batches.
  *
  * A failed request replaces the producer. Its sequence number may have been used up at the broker, which would then
@@ -116,7 +122,7 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
     } catch (error) {
       await discardProducer()
       const failure = asShuntError(error)
-      deps.log.warn({ err: failure, records: batch.length }, 'steps were not acknowledged')
+      deps.log.warn({ err: failure, records: batch.length }, 'records were not acknowledged')
       for (const pending of batch) pending.reject(failure)
     } finally {
       bufferedBytes -= bytes
@@ -160,22 +166,21 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
   }
 
   return {
-    /** Waits for room, then puts the step in the queue. `acknowledged` settles later and must be looked after. */
-    async enqueue(step: AgentStep, options: PublishOptions = {}): Promise<{ acknowledged: Promise<RecordPlace> }> {
+    /** Waits for room, then puts the record in the queue. `acknowledged` settles later and must be looked after. */
+    async enqueue(record: Publishable, options: PublishOptions = {}): Promise<{ acknowledged: Promise<RecordPlace> }> {
+      const { topic, key, value, what } = record
       const { signal, headers } = options
-      const value = deps.codec.encode('step', step)
       if (value.length > maxStepBytes)
         throw new ShuntError(
           'SHUNT_EVENT_TOO_LARGE',
-          `step ${step.stepId} has ${value.length} bytes, the limit is ${maxStepBytes}: shorten the request`,
+          `${what} has ${value.length} bytes, the limit is ${maxStepBytes}: shorten it`,
         )
       signal?.throwIfAborted()
       await room(signal)
       if (closed) throw new ShuntError('SHUNT_KAFKA_UNAVAILABLE', 'the client is closed')
-      const topic: Topic = twinFor('agent.steps', step.priority)
       const { promise, resolve, reject } = Promise.withResolvers<RecordPlace>()
-      const message: Message = { key: step.taskId, value, ...(headers && { headers }) }
-      const bytes = value.length + step.taskId.length + recordOverheadBytes
+      const message: Message = { key, value, ...(headers && { headers }) }
+      const bytes = value.length + key.length + recordOverheadBytes
       const pending: Pending = { topic: inNamespace(namespace, topic), message, bytes, resolve, reject }
       bufferedBytes += bytes
       queue.push(pending)
@@ -192,7 +197,7 @@ export function createPublisher(deps: PublisherDeps, options: PublisherOptions) 
       return { acknowledged: promise.finally(() => signal?.removeEventListener('abort', aborted)) }
     },
 
-    /** Connects ahead of the first step. Throws SHUNT_KAFKA_UNAVAILABLE. */
+    /** Connects ahead of the first record. Throws SHUNT_KAFKA_UNAVAILABLE. */
     async connect(): Promise<void> {
       try {
         await connected()

@@ -5,7 +5,7 @@ import { stepFromJson } from '#lib/events/parse-step'
 import { maxStepBytes } from '#lib/events/topics'
 import type { AgentStep, StepPriority } from '#lib/events/types.generated'
 import { ShuntError } from '#lib/errors'
-import { readLines } from './read-lines.ts'
+import { readObjects } from './read-objects.ts'
 
 /** What a line that does not say it itself gets. */
 export interface StepDefaults {
@@ -19,39 +19,18 @@ export interface StepDefaults {
 
 export type StepLine = { number: number; step: AgentStep } | { number: number; problem: ShuntError }
 
-/** JSON escapes can make a line up to six times as long as what it holds. */
-const maxLineBytes = 6 * maxStepBytes
 const chatCompletions = '/v1/chat/completions'
 const batchFields = new Set(['custom_id', 'method', 'url', 'body'])
 
-/**
- * Steps of a JSONL stream, one at a time: lines of Shunt's own form, and those of the OpenAI Batch API. A bad line
- * comes out as its problem, never as an exception; empty lines are passed over. Problems never quote a line's text.
- */
+/** Steps of a JSONL stream, one at a time: lines of Shunt's own form, and those of the OpenAI Batch API. */
 export async function* readSteps(
   bytes: AsyncIterable<Uint8Array | string>,
   defaults: StepDefaults = {},
 ): AsyncGenerator<StepLine> {
-  for await (const { number, text } of readLines(bytes, maxLineBytes)) {
-    if (text === undefined) yield { number, problem: tooLarge(`the line has more than ${maxLineBytes} bytes`) }
-    else if (text.trim() !== '') yield readStepLine(number, text, defaults)
-  }
-}
-
-function readStepLine(number: number, text: string, defaults: StepDefaults): StepLine {
-  try {
-    const value = parseJson(number === 1 ? text.replace(/^\uFEFF/, '') : text, 'the line')
-    if (!isObject(value)) throw invalid('the line must be a JSON object')
-    return {
-      number,
-      step: checked(
-        stepFromJson('custom_id' in value ? fromBatchLine(value, defaults) : withDefaults(value, defaults)),
-      ),
-    }
-  } catch (error) {
-    if (error instanceof ShuntError) return { number, problem: error }
-    throw error
-  }
+  const read = (value: Record<string, unknown>): AgentStep =>
+    checked(stepFromJson('custom_id' in value ? fromBatchLine(value, defaults) : withDefaults(value, defaults)))
+  for await (const line of readObjects(bytes, read))
+    yield 'value' in line ? { number: line.number, step: line.value } : line
 }
 
 function fromBatchLine(value: Record<string, unknown>, defaults: StepDefaults): Record<string, unknown> {

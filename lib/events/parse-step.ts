@@ -46,15 +46,19 @@ export function stepFromJson(value: unknown): AgentStep {
   }
 }
 
-/** As parseStep, of a caller's verdict on an answer. */
-export async function parseFeedback(record: Value, codec: Pick<Codec, 'decode'>): Promise<StepFeedback> {
-  if (!isJson(record)) return codec.decode('step-feedback', record.value)
-  const value = parseJson(record.value.toString(), 'the value')
+/** As stepFromJson, of a caller's verdict on an answer. */
+export function feedbackFromJson(value: unknown): StepFeedback {
   try {
     return feedbackForm.read(value)
   } catch (error) {
     throw rejected(error, value)
   }
+}
+
+/** As parseStep, of a caller's verdict on an answer. */
+export async function parseFeedback(record: Value, codec: Pick<Codec, 'decode'>): Promise<StepFeedback> {
+  if (!isJson(record)) return codec.decode('step-feedback', record.value)
+  return feedbackFromJson(parseJson(record.value.toString(), 'the value'))
 }
 
 async function readStep(record: Value, codec: Pick<Codec, 'decode'>): Promise<AgentStep> {

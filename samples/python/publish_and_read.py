@@ -2,9 +2,10 @@
 
 Every second step goes as Avro, with the schema that `shunt schemas register` put into the registry; the others go as
 plain JSON, which needs no registry client. The partitioner is librdkafka's own: Shunt does not rely on the publisher's.
+With --feedback each answer is held against the label that was expected, and the verdict goes to agent.feedback.
 
     pip install -r samples/python/requirements.txt
-    python samples/python/publish_and_read.py --tenant acme-batch
+    python samples/python/publish_and_read.py --tenant acme-batch --feedback
 """
 
 import argparse
@@ -23,11 +24,12 @@ BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:19092")
 REGISTRY_URL = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:18081/apis/ccompat/v7")
 NAMESPACE = os.environ.get("SHUNT_NAMESPACE", "")
 
-MESSAGES = [
-    "The parcel has been sitting in Leeds since Tuesday. Where is it?",
-    "You took 49.90 twice this month, please return one of them.",
-    "The kettle arrived with a crack right through the base.",
-    "My reset link says expired no matter how fast I click it.",
+# Each with the label that is right.
+TICKETS = [
+    ("The parcel has been sitting in Leeds since Tuesday. Where is it?", "delivery"),
+    ("You took 49.90 twice this month, please return one of them.", "billing"),
+    ("The kettle arrived with a crack right through the base.", "damage"),
+    ("My reset link says expired no matter how fast I click it.", "account"),
 ]
 
 
@@ -42,7 +44,7 @@ def make_step(run, number, tenant):
             {"role": "system", "content": "Label the ticket with one word: billing, delivery, damage or account."},
             {"role": "user", "content": "Still no sign of my order."},
             {"role": "assistant", "content": "delivery"},
-            {"role": "user", "content": MESSAGES[number % len(MESSAGES)]},
+            {"role": "user", "content": TICKETS[number % len(TICKETS)][0]},
         ],
         "max_tokens": 6,
         "temperature": 0,
@@ -71,10 +73,8 @@ def at_the_end_of(name):
     return consumer
 
 
-def publish(steps, registry):
-    name = topic("agent.steps")
-    to_avro = AvroSerializer(registry, conf={"auto.register.schemas": False, "use.latest.version": True})
-    context = SerializationContext(name, MessageField.VALUE)
+def send(name, records):
+    """Publishes (key, value, headers) and returns when all are acknowledged."""
     producer = Producer({"bootstrap.servers": BROKERS, "enable.idempotence": True})
     failed = []
 
@@ -82,14 +82,40 @@ def publish(steps, registry):
         if error is not None:
             failed.append(error)
 
+    for key, value, headers in records:
+        producer.produce(name, key=key, value=value, headers=headers, on_delivery=delivered)
+    if producer.flush(30) > 0 or failed:
+        sys.exit(f"not all records were acknowledged: {failed}")
+
+
+JSON_HEADERS = [("content-type", b"application/json")]
+
+
+def publish(steps, registry):
+    name = topic("agent.steps")
+    to_avro = AvroSerializer(registry, conf={"auto.register.schemas": False, "use.latest.version": True})
+    context = SerializationContext(name, MessageField.VALUE)
+    records = []
     for number, step in enumerate(steps):
         if number % 2 == 0:
-            value, headers = to_avro(step, context), None
+            records.append((step["taskId"], to_avro(step, context), None))
         else:
-            value, headers = json.dumps(step).encode(), [("content-type", b"application/json")]
-        producer.produce(name, key=step["taskId"], value=value, headers=headers, on_delivery=delivered)
-    if producer.flush(30) > 0 or failed:
-        sys.exit(f"not all steps were acknowledged: {failed}")
+            records.append((step["taskId"], json.dumps(step).encode(), JSON_HEADERS))
+    send(name, records)
+
+
+def make_feedback(result, text, expected):
+    """The ids are those of the result. The code is the caller's own; atMs is epoch milliseconds, the one field without a default."""
+    right = text is not None and text.strip().lower() == expected
+    return {
+        "stepId": result["stepId"],
+        "taskId": result["taskId"],
+        "tenantId": result["tenantId"],
+        "verdict": "right" if right else "wrong",
+        "code": None if right else "wrong_label",
+        "actor": "publish_and_read.py",
+        "atMs": int(time.time() * 1000),
+    }
 
 
 def read_results(consumer, registry, step_ids, timeout_s):
@@ -118,6 +144,7 @@ def main():
     arguments = argparse.ArgumentParser(description="Publish steps to Shunt and read their results.")
     arguments.add_argument("--tenant", default="acme-batch")
     arguments.add_argument("--steps", type=int, default=8)
+    arguments.add_argument("--feedback", action="store_true", help="send whether each answer was right")
     arguments.add_argument("--timeout", type=float, default=120, help="seconds until the last result")
     options = arguments.parse_args()
 
@@ -126,6 +153,7 @@ def main():
     registry = SchemaRegistryClient({"url": REGISTRY_URL})
     # Before anything is published, so that no result is missed.
     consumer = at_the_end_of(topic("agent.results"))
+    feedback = []
     try:
         publish(steps, registry)
         for result in read_results(consumer, registry, [step["stepId"] for step in steps], options.timeout):
@@ -133,8 +161,12 @@ def main():
             text = answer["choices"][0]["message"]["content"] if answer and answer["choices"] else None
             shown = ("stepId", "taskId", "status", "code", "tier", "model", "standIn", "costMicroUsd", "metadata")
             print(json.dumps({**{name: result[name] for name in shown}, "text": text}), flush=True)
+            expected = TICKETS[int(result["stepId"].rsplit("-", 1)[1]) % len(TICKETS)][1]
+            feedback.append(make_feedback(result, text, expected))
     finally:
         consumer.close()
+    if options.feedback:
+        send(topic("agent.feedback"), [(each["taskId"], json.dumps(each).encode(), JSON_HEADERS) for each in feedback])
 
 
 if __name__ == "__main__":

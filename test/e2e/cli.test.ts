@@ -149,6 +149,21 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
     expect(await shunt(['task', 'nobody'])).toMatchObject({ code: 1, stderr: expect.stringContaining('SHUNT_') })
   })
 
+  test('feedback sends one verdict, or a file of them whose bad lines are named', async () => {
+    const of = (stepId: string) => ({ tenantId: 'acme', stepId, taskId: `task-${stepId}`, verdict: 'wrong' })
+    const one = ['feedback', '--tenant', 'acme', '--step', 's-1', '--verdict', 'right']
+    expect(await shunt([...one, '--task', 't-1'])).toMatchObject({ code: 0, stdout: '1 verdict published\n' })
+    expect(await shunt(one)).toMatchObject({ code: 1, stderr: expect.stringContaining('`shunt results --json`') })
+    const path = file('feedback.jsonl', [of('s-2'), { ...of('s-3'), verdict: 'perhaps' }, of('s-4')])
+    const ended = await shunt(['feedback', '--file', path, '--strict', '--json'])
+    expect(ended).toMatchObject({ code: 1, stdout: '{"published":2,"badLines":1,"failed":0}\n' })
+    expect(ended.stderr).toContain('line 2: SHUNT_EVENT_INVALID: verdict must be one of')
+    expect(await shunt(['feedback', '--file', path, '--step', 's-1'])).toMatchObject({
+      code: 1,
+      stderr: 'shunt: SHUNT_CONFIG_INVALID: give one of --step ID and --file FILE\n',
+    })
+  })
+
   test('lists lanes and topics for programs', async () => {
     const lanes = JSON.parse((await shunt(['lanes', 'list', '--json'])).stdout) as object[]
     expect(lanes).toHaveLength(31)

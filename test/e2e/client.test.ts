@@ -4,6 +4,11 @@ import { createClient, type Client } from '#lib/client/create-client'
 import { createEarlierResults } from '#lib/client/earlier-results'
 import { createPublications } from '#lib/client/publications'
 import type { StepInput } from '#lib/client/step-input'
+import { readRange } from '#lib/client/topic-range'
+import type { RecordPlace } from '#lib/client/waits'
+import { parseFeedback } from '#lib/events/parse-step'
+import type { StepFeedback } from '#lib/events/types.generated'
+import type { InboundRecord } from '#lib/stream/types'
 import { murmur2Partition, startAnsweringRig, type AnsweringRig } from '../support/answering-rig.ts'
 import { waitUntil } from '../support/wait-until.ts'
 
@@ -144,6 +149,34 @@ describe('a client on Kafka', { timeout: 60_000 }, () => {
     await small.close()
     expect(published).toBe(200)
     expect(most).toBeLessThan(25)
+  })
+
+  test('feedback lies in agent.feedback by its task, in the order in which it was given', async () => {
+    const of = (stepId: string, verdict: 'right' | 'wrong') => ({ tenantId: 'acme', stepId, taskId: 'judged', verdict })
+    await client.feedback({
+      ...of('judged-1', 'wrong'),
+      code: 'wrong_label',
+      actor: 'reviewer',
+      atMs: 1_767_309_000_000,
+    })
+    const places: RecordPlace[] = []
+    await client.feedbackAll([of('judged-1', 'right'), { ...of('judged-2', 'right'), taskId: '' }], {
+      onPublished: (_feedback, place) => places.push(place),
+      onFailed: ({ stepId }, error) =>
+        expect([stepId, error]).toMatchObject(['judged-2', { code: 'SHUNT_EVENT_INVALID' }]),
+    })
+    expect(places).toMatchObject([
+      { topic: `${rig.namespace}.agent.feedback`, partition: murmur2Partition('judged', 3) },
+    ])
+
+    const topic = `${rig.namespace}.agent.feedback`
+    const found: StepFeedback[] = []
+    const onRecord = async (record: InboundRecord) => void found.push(await parseFeedback(record, rig.codec))
+    await readRange({ ...rig, log }, { topics: [topic], from: 'beginning', onRecord })
+    expect(found).toMatchObject([
+      { ...of('judged-1', 'wrong'), code: 'wrong_label', actor: 'reviewer', atMs: 1_767_309_000_000 },
+      { ...of('judged-1', 'right'), code: null, actor: null },
+    ])
   })
 
   test('says what to do where topics are missing', async () => {

@@ -2,6 +2,12 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { pino } from 'pino'
+import { readRange } from '#lib/client/topic-range'
+import { parseFeedback } from '#lib/events/parse-step'
+import type { StepFeedback } from '#lib/events/types.generated'
+import { validateFeedback } from '#lib/events/validate-feedback'
+import { createKafkaFactory } from '#lib/stream/kafka'
 import { startPipeline, type Pipeline } from '../support/pipeline.ts'
 import { tenantId } from '../support/pipeline-steps.ts'
 import { pythonWith } from '../support/python.ts'
@@ -17,10 +23,10 @@ beforeAll(async () => {
 }, 400_000)
 afterAll(() => pipeline?.stopAll())
 
-test('steps of confluent-kafka, Avro and JSON, are processed and its deserialiser reads the results', async () => {
+test('steps and feedback of confluent-kafka, Avro and JSON, are taken and its deserialiser reads the results', async () => {
   const { stdout } = await promisify(execFile)(
     python,
-    [join(samples, 'publish_and_read.py'), '--tenant', tenantId, '--steps', '8', '--timeout', '60'],
+    [join(samples, 'publish_and_read.py'), '--tenant', tenantId, '--steps', '8', '--timeout', '60', '--feedback'],
     { env: { ...process.env, ...pipeline.env } },
   )
   const results = stdout
@@ -35,4 +41,20 @@ test('steps of confluent-kafka, Avro and JSON, are processed and its deserialise
       metadata: { client: 'confluent-kafka' },
       text: expect.any(String),
     })
+
+  const feedback: StepFeedback[] = []
+  const log = pino({ level: 'silent' })
+  const factory = createKafkaFactory({ log }, { brokers: inject('stack').brokers })
+  await readRange(
+    { kafka: factory, log },
+    {
+      topics: [pipeline.topic('agent.feedback')],
+      from: 'beginning',
+      onRecord: async (record) => void feedback.push(await parseFeedback(record, pipeline.codec)),
+    },
+  )
+  expect(feedback.map(({ stepId, taskId }) => `${taskId} ${stepId}`).toSorted()).toEqual(
+    results.map(({ stepId, taskId }) => `${String(taskId)} ${String(stepId)}`).toSorted(),
+  )
+  for (const each of feedback) expect(() => validateFeedback(each)).not.toThrow()
 })
