@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { addBudgetCommand } from './commands/budget.ts'
 import { addCalibrateCommand } from './commands/calibrate.ts'
+import { addDeadletterCommand } from './commands/deadletter.ts'
 import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
@@ -67,6 +68,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addBudgetCommand(program, run)
   addLedgerCommand(program, run)
   addLanesCommand(program, run)
+  addDeadletterCommand(program, run)
   return program
 }
 

@@ -58,28 +58,98 @@ function byPartition(topic: string, offsets: readonly { partition: number; offse
   return { [topic]: Object.fromEntries(offsets.map(({ partition, offset }) => [partition, Number(offset)])) }
 }
 
+export interface TopicSpan {
+  from: TailOffsets
+  until: TailOffsets
+  /** Offsets in between: an upper bound of the records. */
+  offsets: number
+}
+
+/** What the topics hold now, of the records' times that are asked for (epoch ms). */
+export function topicSpan(
+  deps: Pick<ReadDeps, 'kafka'>,
+  topics: readonly string[],
+  { sinceMs, untilMs }: { sinceMs?: number | undefined; untilMs?: number | undefined },
+): Promise<TopicSpan> {
+  return withAdmin(deps, topics, async (admin) => {
+    const from: Record<string, Record<number, number>> = {}
+    const until: Record<string, Record<number, number>> = {}
+    let offsets = 0
+    const at = async (topic: string, ms: number | undefined): Promise<TailOffsets[string] | undefined> =>
+      ms === undefined
+        ? undefined
+        : byPartition(topic, await admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, Math.floor(ms))))[topic]
+    for (const topic of topics) {
+      const [since, to] = [await at(topic, sinceMs), await at(topic, untilMs)]
+      const [starts, ends]: Record<number, number>[] = [{}, {}]
+      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+        const start = (starts![partition] = Math.max(Number(low), since?.[partition] ?? 0))
+        const end = (ends![partition] = Math.min(Number(high), to?.[partition] ?? Infinity))
+        offsets += Math.max(0, end - start)
+      }
+      from[topic] = starts!
+      until[topic] = ends!
+    }
+    return { from, until, offsets }
+  })
+}
+
 export interface ReadRangeOptions {
   topics: readonly string[]
   from: 'beginning' | TailOffsets
+  /** Ends there, and not at the end: the next offset of each partition. */
+  until?: TailOffsets
   onRecord: (record: InboundRecord) => void | Promise<void>
   /** Goes on after the end, until the signal aborts. */
   follow?: boolean
+  /** Ends the reading early, and well. */
+  enough?: AbortSignal
   signal?: AbortSignal | undefined
 }
 
 /** Reads what is committed in the topics now, then ends. Throws the signal's reason. */
 export async function readRange(deps: ReadDeps, options: ReadRangeOptions): Promise<void> {
-  const { signal, follow = false, ...range } = options
+  const { signal, enough, follow = false, until, onRecord, ...range } = options
   signal?.throwIfAborted()
-  const aborted = Promise.withResolvers<never>()
-  const abort = (): void => aborted.reject(signal?.reason)
-  signal?.addEventListener('abort', abort, { once: true })
-  const tail = createTail(deps, { ...range, groupPrefix: 'shunt-read' })
+  const stop = Promise.withResolvers<void>()
+  const aborted = (): void => stop.reject(signal?.reason)
+  const finish = (): void => stop.resolve()
+  const unread = createUnread(range.from, until)
+  if (unread.isEmpty() || enough?.aborted) return
+  signal?.addEventListener('abort', aborted, { once: true })
+  enough?.addEventListener('abort', finish, { once: true })
+  const tail = createTail(deps, {
+    ...range,
+    groupPrefix: 'shunt-read',
+    async onRecord(record) {
+      if (enough?.aborted) return
+      if (unread.includes(record)) await onRecord(record)
+      unread.passed(record)
+      if (unread.isEmpty()) finish()
+    },
+  })
   try {
-    await Promise.race([tail.caughtUp, aborted.promise])
-    if (follow) await aborted.promise
+    await Promise.race([tail.caughtUp, stop.promise])
+    if (follow) await stop.promise
   } finally {
-    signal?.removeEventListener('abort', abort)
+    signal?.removeEventListener('abort', aborted)
+    enough?.removeEventListener('abort', finish)
     await tail.stop()
+  }
+}
+
+/** Which partitions still have something to read below `until`; without it all have, always. */
+function createUnread(from: 'beginning' | TailOffsets, until: TailOffsets | undefined) {
+  const open = new Set<string>()
+  for (const [topic, ends] of Object.entries(until ?? {}))
+    for (const [partition, end] of Object.entries(ends))
+      if (end > (from === 'beginning' ? 0 : (from[topic]?.[Number(partition)] ?? 0))) open.add(`${topic}/${partition}`)
+  const endOf = ({ topic, partition }: InboundRecord): number => until?.[topic]?.[partition] ?? Infinity
+  return {
+    isEmpty: () => until !== undefined && open.size === 0,
+    includes: (record: InboundRecord) => record.offset < endOf(record),
+    passed(record: InboundRecord): void {
+      if (record.offset + 1 >= endOf(record)) open.delete(`${record.topic}/${record.partition}`)
+    },
   }
 }

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,14 +7,7 @@ import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { Frame } from '../../cli/top/collect.ts'
 import { startAnsweringRig, type AnsweringRig } from '../support/answering-rig.ts'
-
-const main = join(import.meta.dirname, '..', '..', 'cli', 'main.ts')
-
-interface Ended {
-  code: number
-  stdout: string
-  stderr: string
-}
+import { runShunt, shuntMain } from '../support/run-shunt.ts'
 
 function steps(prefix: string, count: number, metadata?: Record<string, string>): object[] {
   return Array.from({ length: count }, (_, i) => ({
@@ -45,19 +38,11 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
     rmSync(dir, { recursive: true, force: true })
   })
 
-  const start = (args: string[]) => spawn(process.execPath, [main, ...args], { env: { ...process.env, ...rig.env } })
+  const start = (args: string[]) =>
+    spawn(process.execPath, [shuntMain, ...args], { env: { ...process.env, ...rig.env } })
 
-  function shunt(args: string[], input = '', env: Record<string, string> = {}): Promise<Ended> {
-    const { promise, resolve } = Promise.withResolvers<Ended>()
-    const child = execFile(
-      process.execPath,
-      [main, ...args],
-      { env: { ...process.env, ...rig.env, ...env } },
-      (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    )
-    child.stdin?.end(input)
-    return promise
-  }
+  const shunt = (args: string[], input = '', env: Record<string, string> = {}) =>
+    runShunt({ ...rig.env, ...env }, args, input)
 
   function file(name: string, lines: unknown[]): string {
     const path = join(dir, name)
