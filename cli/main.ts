@@ -8,6 +8,7 @@ import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
 import { addFeedbackCommand } from './commands/feedback.ts'
+import { addLabelsCommand } from './commands/labels.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addLedgerCommand } from './commands/ledger.ts'
 import { addCancelCommand, addPauseCommand, addResumeCommand } from './commands/orders.ts'
@@ -56,6 +57,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addTaskCommand(program, run)
   addFeedbackCommand(program, run)
   addDecideCommand(program, run)
+  addLabelsCommand(program, run)
   addCalibrateCommand(program, run)
   addScoreCommand(program, run)
   addEvaluateCommand(program, run)

@@ -55,7 +55,9 @@ export async function readTaskTimeline(
 
   async function onRecord(record: InboundRecord): Promise<void> {
     if (record.topic === audit) {
-      const entry = record.value && (await readEntry(deps.codec, record.value))
+      const entry = await readEntry(deps.codec, record.value).catch((err: unknown) => {
+        deps.log.warn({ err, partition: record.partition, offset: record.offset }, 'an audit record cannot be read')
+      })
       if (entry && isWanted({ taskId: entry.record.taskId, tenantId: entry.tenantId })) entries.push(entry)
       return
     }
@@ -82,7 +84,7 @@ async function startOf(
 }
 
 /** Undefined for records that are of no step. */
-async function readEntry(codec: Codec, value: Buffer): Promise<TimelineEntry | undefined> {
+async function readEntry(codec: Codec, value: Buffer | null): Promise<TimelineEntry | undefined> {
   const { type, body } = await codec.decode('audit-record', value)
   if (type === 'decision') {
     const record = await codec.decode('decision-record', body)

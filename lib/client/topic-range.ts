@@ -5,6 +5,7 @@ import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail, type TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
 import { asShuntError } from './publisher.ts'
+import type { RecordPlace } from './waits.ts'
 
 export interface ReadDeps {
   kafka: KafkaFactory
@@ -94,11 +95,36 @@ export function topicSpan(
   })
 }
 
+/** Of a span, from the first to the last of these places in each partition. */
+export function narrowSpan(span: TopicSpan, places: readonly RecordPlace[]): TopicSpan {
+  const from: Record<string, Record<number, number>> = {}
+  const until: Record<string, Record<number, number>> = {}
+  let offsets = 0
+  const byTopic = Map.groupBy(places, ({ topic }) => topic)
+  for (const [topic, ends] of Object.entries(span.until)) {
+    const [starts, stops]: Record<number, number>[] = [{}, {}]
+    const byPartition = Map.groupBy(byTopic.get(topic) ?? [], ({ partition }) => partition)
+    for (const [text, end] of Object.entries(ends)) {
+      const partition = Number(text)
+      const inside = byPartition.get(partition) ?? []
+      const first = inside.reduce((least, { offset }) => Math.min(least, offset), end)
+      const last = inside.reduce((most, { offset }) => Math.max(most, offset), -1)
+      const start = (starts![partition] = Math.max(span.from[topic]?.[partition] ?? 0, first))
+      const stop = (stops![partition] = Math.min(end, Math.max(last + 1, start)))
+      offsets += stop - start
+    }
+    from[topic] = starts!
+    until[topic] = stops!
+  }
+  return { from, until, offsets }
+}
+
 export interface ReadRangeOptions {
   topics: readonly string[]
   from: 'beginning' | TailOffsets
   /** Ends there, and not at the end: the next offset of each partition. */
   until?: TailOffsets
+  /** One after the other. What it throws ends the reading. */
   onRecord: (record: InboundRecord) => void | Promise<void>
   /** Goes on after the end, until the signal aborts. */
   follow?: boolean
@@ -107,7 +133,7 @@ export interface ReadRangeOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Reads what is committed in the topics now, then ends. Throws the signal's reason. */
+/** Reads what is committed in the topics now, then ends. Throws the signal's reason, or what `onRecord` throws. */
 export async function readRange(deps: ReadDeps, options: ReadRangeOptions): Promise<void> {
   const { signal, enough, follow = false, until, onRecord, ...range } = options
   signal?.throwIfAborted()
@@ -116,21 +142,29 @@ export async function readRange(deps: ReadDeps, options: ReadRangeOptions): Prom
   const finish = (): void => stop.resolve()
   const unread = createUnread(range.from, until)
   if (unread.isEmpty() || enough?.aborted) return
+  stop.promise.catch(() => {})
+  let failed = false
   signal?.addEventListener('abort', aborted, { once: true })
   enough?.addEventListener('abort', finish, { once: true })
   const tail = createTail(deps, {
     ...range,
     groupPrefix: 'shunt-read',
     async onRecord(record) {
-      if (enough?.aborted) return
-      if (unread.includes(record)) await onRecord(record)
+      if (enough?.aborted || failed) return
+      try {
+        if (unread.includes(record)) await onRecord(record)
+      } catch (error) {
+        failed = true
+        stop.reject(error)
+        return
+      }
       unread.passed(record)
       if (unread.isEmpty()) finish()
     },
   })
   try {
     await Promise.race([tail.caughtUp, stop.promise])
-    if (follow) await stop.promise
+    if (follow || failed) await stop.promise
   } finally {
     signal?.removeEventListener('abort', aborted)
     enough?.removeEventListener('abort', finish)

@@ -1,5 +1,4 @@
-import { readRange, topicSpan, type ReadDeps, type TopicSpan } from '#lib/client/topic-range'
-import type { RecordPlace } from '#lib/client/waits'
+import { narrowSpan, readRange, topicSpan, type ReadDeps, type TopicSpan } from '#lib/client/topic-range'
 import { ShuntError } from '#lib/errors'
 import { inNamespace } from '#lib/events/topics'
 import { createLetterAssembly, type DeadLetter } from './dead-letter.ts'
@@ -19,7 +18,6 @@ export async function readLetters(deps: ReadDeps, options: ReadLettersOptions): 
   const { span, signal, onLetter, onRecord } = options
   const assembly = createLetterAssembly()
   const enough = new AbortController()
-  let failure: { error: unknown } | undefined
   await readRange(deps, {
     topics: Object.keys(span.until),
     ...span,
@@ -28,15 +26,9 @@ export async function readLetters(deps: ReadDeps, options: ReadLettersOptions): 
     async onRecord(record) {
       onRecord?.()
       const letter = assembly.add(record)
-      try {
-        if (letter && (await onLetter(letter)) === true) enough.abort()
-      } catch (error) {
-        failure = { error }
-        enough.abort()
-      }
+      if (letter && (await onLetter(letter)) === true) enough.abort()
     },
   })
-  if (failure) throw failure.error
 }
 
 /**
@@ -51,7 +43,7 @@ export async function findLetters(
   const topic = inNamespace(options.namespace, 'agent.deadletter')
   const span = await topicSpan(deps, [topic], {})
   await readLetters(deps, {
-    span: narrowed(span, topic, ids),
+    span: narrowed(span, ids),
     signal: options.signal,
     async onLetter(letter) {
       const named = [...missing].filter((id) => isLetter(id, letter))
@@ -68,15 +60,12 @@ export async function findLetters(
 }
 
 /** Where every letter is named by its own place, what lies before it, and other partitions, need not be read. */
-function narrowed(span: TopicSpan, topic: string, ids: readonly LetterId[]): Pick<TopicSpan, 'from' | 'until'> {
+function narrowed(span: TopicSpan, ids: readonly LetterId[]): Pick<TopicSpan, 'from' | 'until'> {
   if (ids.some((id) => id.of === 'origin')) return span
-  const firsts = new Map<number, number>()
-  for (const { place } of ids)
-    firsts.set(place.partition, Math.min(firsts.get(place.partition) ?? Infinity, place.offset))
-  const ends = span.until[topic] ?? {}
-  const starts = Object.entries(span.from[topic] ?? {}).map(([partition, start]): [string, number] => {
-    const first: RecordPlace['offset'] | undefined = firsts.get(Number(partition))
-    return [partition, first === undefined ? (ends[Number(partition)] ?? start) : Math.max(start, first)]
-  })
-  return { from: { [topic]: Object.fromEntries(starts) }, until: span.until }
+  const { from } = narrowSpan(
+    span,
+    ids.map(({ place }) => place),
+  )
+  // To the end, since a letter may have parts.
+  return { from, until: span.until }
 }
