@@ -1,7 +1,10 @@
+import { InvalidArgumentError } from 'commander'
 import { topicNames } from '#lib/events/topics'
 import { listTopics } from '#lib/client/list-topics'
+import { aclsOf, roles, type Role } from '#lib/stream/acls'
 import { applyTopics } from '#lib/stream/apply-topics'
 import { actorOf, connect, connectionOf, type AddCommand } from '../context.ts'
+import { aclCommands } from '../format-acls.ts'
 import { wholeNumber } from '../options.ts'
 import { formatDuration, formatTable, plural, writeJson, writeLines } from '../output.ts'
 import { exitCodes } from '../report-error.ts'
@@ -66,4 +69,54 @@ export const addTopicsCommand: AddCommand = (program, run) => {
         )
       }),
     )
+  topics
+    .command('acls')
+    .description('print the kafka-acls.sh commands that let each role do its work, and no more; changes nothing')
+    .option(
+      '--principal <role=name>',
+      `of one role, such as "classifier=User:CN=shunt"; may be repeated`,
+      principal,
+      {},
+    )
+    .option('--role <role>', 'of one role; may be repeated (default: all)', role, [])
+    .option('--command-config <file>', "kafka-acls.sh's own, with what it needs to log in")
+    .option('--json', 'print them as JSON')
+    .addHelpText('after', `\nRoles: ${roles.join(', ')}. A role without --principal is User:shunt-ROLE.`)
+    .action(
+      run(async (context, options: AclOptions) => {
+        const { config } = connectionOf(context)
+        const chosen = options.role.length > 0 ? options.role : roles
+        const granted = chosen.map((each) => ({
+          role: each,
+          principal: options.principal[each] ?? `User:shunt-${each}`,
+          acls: aclsOf(each, config.namespace),
+        }))
+        if (options.json) writeJson(context, granted)
+        else writeLines(context, aclCommands(granted, { brokers: config.brokers, configFile: options.commandConfig }))
+      }),
+    )
+}
+
+interface AclOptions {
+  principal: Partial<Record<Role, string>>
+  role: Role[]
+  commandConfig?: string
+  json?: true
+}
+
+function roleOf(text: string): Role {
+  const found = roles.find((each) => each === text)
+  if (found === undefined) throw new InvalidArgumentError(`one of ${roles.join(', ')}`)
+  return found
+}
+
+function role(text: string, before: Role[]): Role[] {
+  return [...before, roleOf(text)]
+}
+
+function principal(text: string, before: AclOptions['principal']): AclOptions['principal'] {
+  const cut = text.indexOf('=')
+  const name = text.slice(cut + 1)
+  if (cut < 0 || !/^\w+:[^'\p{C}]+$/u.test(name)) throw new InvalidArgumentError('such as publisher=User:agents')
+  return { ...before, [roleOf(text.slice(0, cut))]: name }
 }
