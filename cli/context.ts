@@ -41,7 +41,11 @@ export interface Connection {
 export function connectionOf({ env }: CliContext): Connection {
   const config = readRuntimeConfig({ ...stackEnvironment(shuntDir), ...withoutEmpty(env) })
   const log = cliLogger(env)
-  return { config, log, kafka: createKafkaFactory({ log }, { brokers: config.brokers }) }
+  return {
+    config,
+    log,
+    kafka: createKafkaFactory({ log }, { brokers: config.brokers, security: config.kafkaSecurity }),
+  }
 }
 
 /** The same with the codec, whose schemas must be registered. */

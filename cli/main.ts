@@ -40,7 +40,8 @@ function buildProgram(context: CliContext): Command {
       'after',
       `
 Environment: KAFKA_BROKERS, SCHEMA_REGISTRY_URL and REDIS_URL (defaults: the local stack), SHUNT_NAMESPACE,
-SHUNT_LOG_LEVEL for logs on standard error, SHUNT_DEBUG for stack traces.
+SHUNT_LOG_LEVEL for logs on standard error, SHUNT_DEBUG for stack traces; KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and
+KAFKA_TLS to log in to Kafka (deploy/kafka.md).
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
     )
   const run: RunAction =

@@ -28,7 +28,11 @@ const IDLE_TIMEOUT_MS = 180_000
 export async function publishSamples(options: PublishSamplesOptions): Promise<PublishReport> {
   const { addresses, namespace, files, signal, progress, log, onResult } = options
   const codec = await createCodec({ registryUrl: addresses.registryUrl, namespace, log })
-  const deps = { kafka: createKafkaFactory({ log }, { brokers: addresses.brokers }), codec, log }
+  const deps = {
+    kafka: createKafkaFactory({ log }, { brokers: addresses.brokers, security: addresses.kafkaSecurity }),
+    codec,
+    log,
+  }
   await using open = new AsyncDisposableStack()
   const client = open.adopt(await createClient(deps, { namespace }), (opened) => opened.close())
   const earlier = open.adopt(await createEarlierResults(deps, { namespace }), (opened) => opened.close())

@@ -1,9 +1,11 @@
 import { hostname } from 'node:os'
 import { ShuntError } from './errors.ts'
+import { readKafkaSecurity, type KafkaSecurity } from './kafka-security.ts'
 
 /** What every process reads from its environment. */
 export interface RuntimeConfig {
   brokers: string[]
+  kafkaSecurity: KafkaSecurity
   registryUrl: string
   redisUrl: string
   /** Prefix of topics, groups and Redis keys; empty for none. */
@@ -39,6 +41,7 @@ export function readRuntimeConfig(env: Env): RuntimeConfig {
       throw new ShuntError('SHUNT_CONFIG_INVALID', `KAFKA_BROKERS=${broker}: use host:port, separated by commas`)
   return {
     brokers,
+    kafkaSecurity: readKafkaSecurity(env),
     registryUrl: url(env, 'SCHEMA_REGISTRY_URL', 'http://127.0.0.1:18081/apis/ccompat/v7'),
     redisUrl: url(env, 'REDIS_URL', 'redis://127.0.0.1:16379'),
     namespace,

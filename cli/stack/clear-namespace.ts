@@ -11,11 +11,14 @@ import type { StackAddresses } from './stack.ts'
 export async function clearNamespace(addresses: StackAddresses, namespace: string, log: Logger): Promise<void> {
   if (namespace === '') throw new RangeError('the empty namespace is everything')
   const prefix = inNamespace(namespace, '')
-  await Promise.all([clearKafka(addresses.brokers, prefix, log), clearRedis(addresses.redisUrl, prefix)])
+  await Promise.all([clearKafka(addresses, prefix, log), clearRedis(addresses.redisUrl, prefix)])
 }
 
-async function clearKafka(brokers: string[], prefix: string, log: Logger): Promise<void> {
-  const admin = createKafkaFactory({ log }, { brokers })('shunt-clear').admin()
+async function clearKafka(addresses: StackAddresses, prefix: string, log: Logger): Promise<void> {
+  const admin = createKafkaFactory(
+    { log },
+    { brokers: addresses.brokers, security: addresses.kafkaSecurity },
+  )('shunt-clear').admin()
   await admin.connect()
   try {
     const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(prefix))

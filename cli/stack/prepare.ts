@@ -36,7 +36,7 @@ export async function prepareStack(addresses: StackAddresses, options: PrepareOp
   const loaded = parsePolicy(readFileSync(options.policyFile, 'utf8'), options.policyFile, scorer.hash)
   await registerSchemas(createRegistry(addresses.registryUrl), namespace)
   const codec = await createCodec({ registryUrl: addresses.registryUrl, namespace, log })
-  const kafka = createKafkaFactory({ log }, { brokers: addresses.brokers })
+  const kafka = createKafkaFactory({ log }, { brokers: addresses.brokers, security: addresses.kafkaSecurity })
   const actor = process.env['SHUNT_ACTOR'] ?? userInfo().username
   const { lost } = await applyTopics(
     { kafka, log, nowMs: Date.now, encodeOrder: (order) => codec.encode('control-order', order) },

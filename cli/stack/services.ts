@@ -28,10 +28,10 @@ export function startInference(options: ProcessOptions): Promise<Part> {
   return startNodeProcess('inference', 'health', { ...options, defaults }, (url) => `${url}/v1`)
 }
 
-/** Changes when a process has to be started again to follow its variables: ours, and keys and URLs of providers. */
+/** Changes when a process has to be started again to follow its variables: ours, keys and URLs of providers, how to log in. */
 export function settingsDigest(env: Env): string {
   const entries = Object.entries({ ...process.env, ...env })
-    .filter(([name]) => name in env || /^SHUNT_|_API_KEY$|_BASE_URL$/.test(name))
+    .filter(([name]) => name in env || /^SHUNT_|^KAFKA_(SASL|TLS)|_API_KEY$|_BASE_URL$/.test(name))
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256').update(JSON.stringify(entries)).digest('hex').slice(0, 16)
 }

@@ -1,3 +1,4 @@
+import { readKafkaSecurity, type KafkaSecurity } from '#lib/kafka-security'
 import { startKafka, type LocalPartOptions } from './kafka.ts'
 import type { Part } from './part.ts'
 import { infrastructureNames, type InfrastructureName } from './part-record.ts'
@@ -9,6 +10,8 @@ import { startInference } from './services.ts'
 /** What every process of Shunt connects to. */
 export interface StackAddresses {
   brokers: string[]
+  /** Of a Kafka that was there before. */
+  kafkaSecurity?: KafkaSecurity
   registryUrl: string
   redisUrl: string
 }
@@ -67,6 +70,7 @@ export async function startInfrastructure(options: InfrastructureOptions): Promi
     brokers: (found[replacements.kafka] ?? '').split(',').map((broker) => broker.trim()),
     registryUrl: found[replacements.registry] ?? '',
     redisUrl: found[replacements.redis] ?? '',
+    ...(!runsLocally('kafka', env) && { kafkaSecurity: readKafkaSecurity(env) }),
     env: found,
     parts,
     stop,

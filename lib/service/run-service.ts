@@ -81,7 +81,7 @@ async function serve(
   collectDefaultMetrics({ register: registry })
   const redis = closing.adopt(connectRedis(config.redisUrl, log), (client) => client.disconnect())
   const redisProblem = watchRedisVersion(redis, log)
-  const kafka = createKafkaFactory({ log }, { brokers: config.brokers })
+  const kafka = createKafkaFactory({ log }, { brokers: config.brokers, security: config.kafkaSecurity })
   void warnOfLossyBroker(log, config.brokers)
   const codec = await untilReachable(
     () => createCodec({ registryUrl: config.registryUrl, namespace: config.namespace, log }),

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { Kafka, logLevel, Partitioners } from 'kafkajs'
-import type { ConsumerConfig, LogEntry, Message, ProducerConfig, RetryOptions } from 'kafkajs'
+import type { ConsumerConfig, LogEntry, Message, ProducerConfig, RetryOptions, SASLOptions } from 'kafkajs'
+import type { KafkaSecurity } from '#lib/kafka-security'
 import type { Logger } from '#lib/telemetry/logger'
 import { registerCompression } from './compression.ts'
 
@@ -17,12 +18,18 @@ const retry = { initialRetryTime: 5, retries: 30, maxRetryTime: 2_000 } satisfie
 /** An open transaction holds back every read_committed reader: the broker ends it after this, ms. */
 const transactionTimeoutMs = 10_000
 
-export function createKafkaFactory(deps: { log: KafkaLog }, options: { brokers: string[] }): KafkaFactory {
+export function createKafkaFactory(
+  deps: { log: KafkaLog },
+  options: { brokers: string[]; security?: KafkaSecurity | undefined },
+): KafkaFactory {
+  const { brokers, security: { tls, sasl } = {} } = options
   registerCompression()
   return (clientId) =>
     new Kafka({
       clientId,
-      brokers: options.brokers,
+      brokers,
+      ...(tls && { ssl: tls }),
+      ...(sasl && { sasl: sasl as SASLOptions }),
       connectionTimeout: 3_000,
       // A link that is half open answers nothing: this is how long it goes unnoticed.
       requestTimeout: 10_000,

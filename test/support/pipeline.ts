@@ -22,6 +22,8 @@ import { startModels, type Models } from './pipeline-models.ts'
 
 export interface PipelineOptions {
   stack: StackAddresses
+  /** @default one that nobody else has */
+  namespace?: string
   /** Processes of each service. @default 1 */
   replicas?: Partial<Replicas>
   /** Of each topic that may have several. @default 3 */
@@ -59,8 +61,7 @@ const log = pino({ level: 'silent' })
 
 /** The whole product in a namespace of its own: real processes on the real stack, in front of simulated models. */
 export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
-  const { stack, partitions = 3 } = options
-  const namespace = `test-${randomUUID().slice(0, 8)}`
+  const { stack, partitions = 3, namespace = `test-${randomUUID().slice(0, 8)}` } = options
   const env = {
     KAFKA_BROKERS: stack.brokers.join(','),
     SCHEMA_REGISTRY_URL: stack.registryUrl,
@@ -90,7 +91,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
     putPolicyInForce({ kafka: factory, codec }, { namespace, models, providerLimits, change })
   await activate(options.policy ?? {})
 
-  const services = await openServices({ dir, namespace, env, ...options })
+  const services = await openServices({ dir, env, ...options, namespace })
   undo.defer(() => services.killAll())
   const records = await openRecords({ stack, namespace })
   undo.defer(() => records.close())

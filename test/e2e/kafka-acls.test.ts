@@ -1,0 +1,142 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { pino } from 'pino'
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFailed, test, vi } from 'vitest'
+import { createClient } from '#lib/client/create-client'
+import { inNamespace, topicNames, type Topic } from '#lib/events/topics'
+import { readKafkaSecurity } from '#lib/kafka-security'
+import { roles } from '#lib/stream/acls'
+import { createKafkaFactory, producerConfig, type KafkaFactory } from '#lib/stream/kafka'
+import { serviceNames } from '../../cli/stack/part-record.ts'
+import { createRunDirectory, removeRunDirectory } from '../../cli/stack/run-directory.ts'
+import { startGuardian } from '../../cli/stack/guardian.ts'
+import { startPipeline, type Pipeline } from '../support/pipeline.ts'
+import { makeStep, makeSteps, tenantId } from '../support/pipeline-steps.ts'
+import { runShunt } from '../support/run-shunt.ts'
+import { startSecuredKafka, type SecuredKafka } from '../support/secured-kafka.ts'
+
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
+
+const namespace = `test-${randomUUID().slice(0, 8)}`
+const log = pino({ level: 'silent' })
+const out = mkdtempSync(join(tmpdir(), 'shunt-acls-test-'))
+let dir: string
+let kafka: SecuredKafka
+let pipeline: Pipeline
+let failed = false
+
+/** Every service, and whoever else there is, as a user of its own who may do what `shunt topics acls` says. */
+beforeAll(async () => {
+  dir = await createRunDirectory('test')
+  startGuardian(dir)
+  kafka = await startSecuredKafka(dir, [...roles, 'stranger'])
+  for (const role of roles) await kafka.grant(role, namespace, role)
+  pipeline = await startPipeline({
+    stack: { ...inject('stack'), brokers: [kafka.open] },
+    namespace,
+    partitions: 2,
+    serviceEnv: Object.fromEntries(serviceNames.map((service) => [service, kafka.envOf(service)])),
+  })
+})
+beforeEach(() => onTestFailed(() => void (failed = true)))
+afterAll(async () => {
+  await pipeline?.stopAll({ failed })
+  await kafka?.stop()
+  await removeRunDirectory(dir)
+  rmSync(out, { recursive: true })
+})
+
+function as(user: string): KafkaFactory {
+  const env = kafka.envOf(user)
+  return createKafkaFactory({ log }, { brokers: [kafka.secured], security: readKafkaSecurity(env) })
+}
+
+const shunt = (user: string, ...args: string[]) => runShunt({ ...pipeline.env, ...kafka.envOf(user) }, args)
+
+/** Undefined where the user may write the topic. */
+async function refusal(user: string, topic: Topic): Promise<string | undefined> {
+  const producer = as(user)('test').producer({ ...producerConfig(), idempotent: false, retry: { retries: 0 } })
+  await producer.connect()
+  try {
+    await producer.send({ topic: inNamespace(namespace, topic), messages: [{ key: 'k', value: 'x' }] })
+    return undefined
+  } catch (error) {
+    return String(error)
+  } finally {
+    await producer.disconnect()
+  }
+}
+
+describe('with what `shunt topics acls` grants, and nothing else', () => {
+  test('steps are published, decided, answered by either tier and routed again', async () => {
+    const steps = makeSteps(60, 'granted')
+    const client = await createClient({ kafka: as('publisher'), codec: pipeline.codec, log }, { namespace })
+    const results = await Promise.all(steps.map((step) => client.ask(step, { timeoutMs: 60_000 })))
+    expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['completed']))
+    expect(new Set(results.map(({ tier }) => tier))).toEqual(new Set(['oss', 'frontier']))
+    for (const { stepId, taskId } of results) await client.feedback({ tenantId, stepId, taskId, verdict: 'right' })
+    await client.close()
+    await pipeline.untilIdle()
+    await pipeline.expectAudit()
+    for (const service of serviceNames) expect(pipeline.logOf(service, 0)).not.toMatch(/authoriz|not authorized/i)
+  })
+
+  test('an operator sees, orders and requeues; an administrator applies topics', async () => {
+    const bad = { key: 'k', value: JSON.stringify(makeStep('stranger', { tenantId: 'initech' })) }
+    const producer = as('publisher')('test').producer(producerConfig())
+    await producer.connect()
+    await producer.send({ topic: inNamespace(namespace, 'agent.steps'), messages: [bad] })
+    await producer.disconnect()
+    await pipeline.untilIdle()
+    await pipeline.activatePolicy({ tenants: [{ id: tenantId }, { id: 'initech' }] })
+    const requeue = ['deadletter', 'requeue', '--code', 'SHUNT_TENANT_UNKNOWN', '--reason', 'a test', '--yes', '--json']
+    expect(await shunt('operator', ...requeue)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"requeuedTo":"'),
+    })
+    await pipeline.untilIdle()
+    expect((await pipeline.collectResults()).filter(({ stepId }) => stepId === 'stranger')).toHaveLength(2)
+
+    const steps = join(out, 'labels.jsonl')
+    for (const args of [
+      ['labels', steps],
+      ['deadletter', 'list'],
+      ['lanes', 'list'],
+      ['results', '--task', 'granted-task-0'],
+      ['task', 'granted-task-0'],
+      ['feedback', '--tenant', tenantId, '--task', 't', '--step', 's', '--verdict', 'right'],
+    ])
+      expect(await shunt('operator', ...args), args.join(' ')).toMatchObject({ code: 0 })
+    expect(await shunt('administrator', 'topics', 'apply', '--partitions', '3', '--json')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"lost":[]'),
+    })
+    expect(await shunt('administrator', 'lanes', 'recover')).toMatchObject({ code: 0 })
+    for (const args of [
+      ['results', '--task', 'granted-task-0'],
+      ['task', 'granted-task-0'],
+    ])
+      expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
+  })
+
+  test('nobody else writes what was routed, decided or ordered', async () => {
+    const denied: [string, Topic][] = [
+      ['publisher', 'agent.steps.oss'],
+      ['publisher', 'agent.steps.frontier.batch'],
+      ['publisher', 'agent.steps.reroute'],
+      ['publisher', 'agent.results'],
+      ['publisher', 'agent.control'],
+      ['oss-pool', 'agent.steps.frontier'],
+      ['frontier', 'agent.steps.frontier'],
+      ['operator', 'agent.steps.frontier'],
+      ['operator', 'agent.audit'],
+      ['classifier', 'agent.policies'],
+      ...topicNames.map((topic): [string, Topic] => ['stranger', topic]),
+      ...topicNames.map((topic): [string, Topic] => ['auditor', topic]),
+    ]
+    for (const [user, topic] of denied) expect(await refusal(user, topic), `${user} ${topic}`).toMatch(/uthorized/)
+    expect(await refusal('publisher', 'agent.feedback')).toBeUndefined()
+  })
+})
