@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { inNamespace } from '#lib/events/topics'
 import type { LimitReport } from '#lib/models/rate-limit-headers'
 import { loadLuaScript, redisError } from './lua-script.ts'
-import { batchIntervalMs, usedByOthers, type CallSize, type ProviderWindow } from './provider-window.ts'
+import { callTimeMs, usedByOthers, type CallSize, type ProviderWindow } from './provider-window.ts'
 
 /** What a call waits for. */
 export type WaitsFor =
@@ -15,9 +15,19 @@ export type WaitsFor =
   | 'pause'
   /** Nobody knows what was called before, so that one window passes without a call. */
   | 'first_window'
+  /** Batch calls are spread evenly, so that a backlog does not fill the window at once and close it to others. */
+  | 'pace'
 
 /** In the order of the script's codes. */
-const waitsFor: readonly WaitsFor[] = ['requests', 'input_tokens', 'output_tokens', 'tokens', 'pause', 'first_window']
+const waitsFor: readonly WaitsFor[] = [
+  'requests',
+  'input_tokens',
+  'output_tokens',
+  'tokens',
+  'pause',
+  'first_window',
+  'pace',
+]
 
 /** A call that may be made now. */
 export interface Reservation {
@@ -109,7 +119,7 @@ export function createProviderLimits(deps: { redis: Redis; namespace: string }):
           ...limitsOf(window),
           batch?.headroomPpm ?? -1,
           batch?.sharePpm ?? 0,
-          batch ? batchIntervalMs(window, size, batch.sharePpm) : 0,
+          callTimeMs(window, size),
         ],
       )) as [number, ...number[]]
       switch (code) {
@@ -131,9 +141,6 @@ export function createProviderLimits(deps: { redis: Redis; namespace: string }):
       const others = report ? usedByOthers(window, reservation.used, report) : null
       if (used === 'unknown' && others === null) return
       const now = used === 'unknown' ? size : used === 'not_sent' ? { inputTokens: 0, outputTokens: 0 } : used
-      const laterMs = batch
-        ? batchIntervalMs(window, now, batch.sharePpm) - batchIntervalMs(window, size, batch.sharePpm)
-        : 0
       await settleQuota(
         [key(queue, 'state'), key(queue, 'log')],
         [
@@ -142,7 +149,9 @@ export function createProviderLimits(deps: { redis: Redis; namespace: string }):
           reservedAtMs + keepMs(window),
           now.inputTokens - size.inputTokens,
           now.outputTokens - size.outputTokens,
-          laterMs,
+          used === 'unknown' ? 0 : callTimeMs(window, size),
+          used === 'not_sent' ? 0 : callTimeMs(window, now),
+          batch?.sharePpm ?? 0,
           ...(others ? [others.requests, others.inputTokens, others.outputTokens, others.tokens] : [-1, 0, 0, 0]),
           reservedAtMs,
           others?.forMs ?? 0,

@@ -25,7 +25,6 @@ export function providerQueue(provider: string, model: string): string {
   return `${provider}~${model}`
 }
 
-const million = 1_000_000
 const minuteMs = 60_000
 
 /** The limits of a provider of the policy for one of its models; rounded down, and never to nothing. */
@@ -47,17 +46,17 @@ export function windowOf(limits: NonNullable<PolicyProvider['limits']>, model: s
 }
 
 /**
- * Time in which a share of the limits comes to one call of this size. While batch calls have less than their share of
- * the window, they get a call per such time (virtual scheduling, as in the GCRA of ATM Forum TM 4.0, with a tolerance of one call).
+ * Time in which the limits come to one call of this size, ms; a fraction for small ones. Calls that keep such a distance
+ * are spread evenly (virtual scheduling, as in the GCRA of ATM Forum TM 4.0).
  */
-export function batchIntervalMs(window: ProviderWindow, size: CallSize, sharePpm: number): number {
+export function callTimeMs(window: ProviderWindow, size: CallSize): number {
   const parts = [
     part(1, window.requests),
     part(size.inputTokens, window.inputTokens),
     part(size.outputTokens, window.outputTokens),
     part(size.inputTokens + size.outputTokens, window.tokens),
   ]
-  return Math.ceil((Math.max(...parts) * window.windowMs * million) / sharePpm)
+  return Math.max(...parts) * window.windowMs
 }
 
 function part(amount: number, limit: number | undefined): number {

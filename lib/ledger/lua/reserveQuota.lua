@@ -6,18 +6,19 @@
   ARGV[4]  how long a call counts, ms: the provider's window and the guard time
   ARGV[5]  limit of requests   ARGV[6]  of input tokens   ARGV[7]  of output tokens   ARGV[8]  of both; 0 for no limit
   ARGV[9]  parts per million of each limit that a batch call leaves to interactive ones; -1 for an interactive call
-  ARGV[10]  parts per million of each limit that are the batch calls' share
-  ARGV[11]  time in which that share comes to one such call, ms
+  ARGV[10]  parts per million of each limit that are the batch calls' share; 0 for an interactive call
+  ARGV[11]  time in which the limits come to one such call, ms
   Output: {1, now in epoch ms, requests used, input tokens used, output tokens used}, all with this call
-    | {0, wait in ms, binding limit: 1 to 4 in the order of the arguments, 5 a pause, 6 the first window} refused
+    | {0, wait in ms, binding limit: 1 to 4 in the order of the arguments, 5 a pause, 6 the first window,
+        7 an even spread of batch calls} refused
     | {-1, limit} no window is large enough for the call
     | {-2} nobody counts yet: openQuota.lua comes first ]]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = redis.call('HMGET', KEYS[1], 'generation', 'requests', 'input', 'output', 'batch_due', 'batch_until',
   'need_input', 'need_output', 'outside_until', 'outside_1', 'outside_2', 'outside_3', 'outside_4', 'batch_requests',
-  'batch_input', 'batch_output')
-for i = 1, 16 do state[i] = tonumber(state[i]) or (i > 1 and 0) end
+  'batch_input', 'batch_output', 'even', 'ratio', 'need_share')
+for i = 1, 19 do state[i] = tonumber(state[i]) or (i > 1 and 0) end
 if not state[1] then return {-2} end
 if now < state[1] then return {0, state[1] - now, 6} end
 local pause = redis.call('PTTL', KEYS[3])
@@ -75,6 +76,7 @@ local function waitFor(room)
     left[i] = left[i] - amount
     if left[i] <= 0 then open, binding = open - 1, i end
   end
+  if open == 0 then return 0, 7 end
   local outsideLeft = now < state[9]
   local ends = now
   local oldest = redis.call('ZRANGE', KEYS[2], 0, 63, 'WITHSCORES')
@@ -100,11 +102,22 @@ local function waitFor(room)
 end
 
 local isBatch = ARGV[9] ~= '-1'
--- Batch calls have less than their share of the window, and it is time for the next.
+local callTime = tonumber(ARGV[11])
+-- Where all calls, evenly spread, would have got to: those that may wait keep to it, so that a backlog does not fill the
+-- window at once and leave it closed to others until it ends. Reckoned with what calls use of what they reserve.
+local even = state[17]
+local ratio = 1
+if state[18] > 0 then ratio = state[18] end
+-- A batch call is due where such calls have less than their share of the window, and it is time for the next.
 local due = state[5]
+local isWaitedFor = now < state[6]
+local batch = {batchRequests, batchIns, batchOuts, batchIns + batchOuts}
+local share, shareTime
+if isBatch then
+  share = ARGV[10] / 1000000
+  shareTime = callTime / share
+end
 if isBatch and batchRequests > 0 then
-  local share = ARGV[10] / 1000000
-  local batch = {batchRequests, batchIns, batchOuts, batchIns + batchOuts}
   for i = 1, 4 do
     if limits[i] > 0 and batch[i] + call[i] > limits[i] * share then due = math.huge end
   end
@@ -114,18 +127,32 @@ if isBatch and now < due then
   local kept = 1 - ARGV[9] / 1000000
   room = {math.floor(limits[1] * kept), math.floor(limits[2] * kept), math.floor(limits[3] * kept),
     math.floor(limits[4] * kept)}
-elseif not isBatch and now < state[6] then
-  -- A batch call waits for its share: what it needs is not given to others.
-  room = {limits[1] - 1, limits[2] - state[7], limits[3] - state[8], limits[4] - state[7] - state[8]}
+elseif not isBatch and isWaitedFor then
+  -- Batch calls wait for their share: what came to them while they did is not given to others.
+  local need = {1, state[7], state[8], state[7] + state[8]}
+  room = {}
+  for i = 1, 4 do
+    local owed = need[i] + limits[i] * state[19] * math.max(0, now - due) / ARGV[4]
+    local missing = limits[i] * state[19] - batch[i]
+    if batchRequests == 0 then missing = math.max(missing, need[i]) end
+    room[i] = limits[i] - math.max(0, math.min(owed, missing))
+  end
 end
 
-if not fits(room) then
+local ahead = 0
+if isBatch and now < due then ahead = math.ceil(even - now - callTime * ratio - ARGV[4] / 100) end
+if ahead > 0 or not fits(room) then
   local wait, binding = waitFor(room)
+  wait = math.max(wait, ahead)
   if isBatch then
     if now >= due then
-      redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000, 'need_input', ARGV[2], 'need_output', ARGV[3])
+      -- Nothing is saved up by those that do not wait.
+      if not isWaitedFor then due = math.max(due, now - shareTime) end
+      redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000, 'batch_due', due, 'need_input', ARGV[2],
+        'need_output', ARGV[3], 'need_share', share)
     else
       wait = math.min(wait, math.max(due - now, (waitFor(limits))))
+      if isWaitedFor then redis.call('HSET', KEYS[1], 'batch_until', now + wait + 1000) end
     end
   end
   return {0, wait, binding}
@@ -137,10 +164,13 @@ if isBatch then
 end
 keepSums()
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3])
+-- A little faster than even, so that time that was lost is made up for.
+redis.call('HSET', KEYS[1], 'even', math.max(even, now) + callTime * ratio / 1.05)
 if isBatch then
-  -- From when it was due, so that its waits do not make the share smaller; but it saves up no more than one call.
-  local from = now
-  if now >= due then from = math.max(due, now - ARGV[11]) end
-  redis.call('HSET', KEYS[1], 'batch_due', from + ARGV[11], 'batch_until', 0)
+  -- From when it was due, so that its wait does not make the share smaller.
+  local from, ends = now, 0
+  if now >= due then from = math.max(due, now - shareTime) end
+  if now >= due and isWaitedFor then from, ends = math.max(due, now - ARGV[4]), now + 1000 end
+  redis.call('HSET', KEYS[1], 'batch_due', from + shareTime, 'batch_until', ends)
 end
 return {1, now, requests, ins, outs}

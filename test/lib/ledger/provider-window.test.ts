@@ -1,6 +1,6 @@
 import { assert, integer, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { batchIntervalMs, usedByOthers, windowOf } from '#lib/ledger/provider-window'
+import { callTimeMs, usedByOthers, windowOf } from '#lib/ledger/provider-window'
 
 const minute = { windowMs: 60_000, guardMs: 1_000 }
 const size = { inputTokens: 900, outputTokens: 100 }
@@ -25,23 +25,24 @@ describe('the limits of a policy', () => {
   })
 })
 
-describe('the batch share', () => {
-  test('of 60 requests a minute, a fifth is one in 5 seconds', () => {
-    expect(batchIntervalMs({ ...minute, requests: 60 }, size, 200_000)).toBe(5_000)
+describe('the time of a call', () => {
+  test('of 60 requests a minute is a second', () => {
+    expect(callTimeMs({ ...minute, requests: 60 }, size)).toBe(1_000)
   })
 
   test('follows from the limit that the call takes most of', () => {
     const window = { ...minute, requests: 600, inputTokens: 9_000, outputTokens: 100_000, tokens: 100_000 }
-    expect(batchIntervalMs(window, size, 500_000)).toBe(12_000)
+    expect(callTimeMs(window, size)).toBe(6_000)
   })
 
-  test('gives calls no more than their share of any limit, whatever their size', () => {
+  test('gives calls that keep it no more than any limit, whatever their size', () => {
     const amount = integer({ min: 1, max: 1_000_000 })
     assert(
-      property(amount, amount, amount, integer({ min: 10_000, max: 990_000 }), (limit, input, output, sharePpm) => {
+      property(amount, amount, amount, amount, (tokens, outputTokens, input, output) => {
         const call = { inputTokens: input, outputTokens: output }
-        const perWindow = minute.windowMs / batchIntervalMs({ ...minute, tokens: limit }, call, sharePpm)
-        expect(perWindow * (input + output)).toBeLessThanOrEqual((limit * sharePpm) / 1_000_000 + 1e-6)
+        const inWindow = minute.windowMs / callTimeMs({ ...minute, tokens, outputTokens }, call)
+        expect(inWindow * (input + output)).toBeLessThanOrEqual(tokens * (1 + 1e-9))
+        expect(inWindow * output).toBeLessThanOrEqual(outputTokens * (1 + 1e-9))
       }),
     )
   })
