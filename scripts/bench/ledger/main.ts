@@ -2,10 +2,12 @@ import { startGuardian } from '../../../cli/stack/guardian.ts'
 import { createRunDirectory, removeRunDirectory } from '../../../cli/stack/run-directory.ts'
 import { startInfrastructure, type Infrastructure } from '../../../cli/stack/stack.ts'
 import { printFigure, type Figure } from '../figures.ts'
+import { killedRun } from './killed-run.ts'
 import { reserveLatency } from './reserve.ts'
 
 const parts: Record<string, (infrastructure: Infrastructure, dir: string) => Promise<Figure[]>> = {
   reserve: reserveLatency,
+  'killed-run': killedRun,
 }
 
 /** The figures of budgets and provider limits, on one Kafka, registry and Redis. */

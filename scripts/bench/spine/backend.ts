@@ -21,10 +21,15 @@ export interface SimulatedBackend {
 export const backendKey = 'test-key'
 
 /** A simulated backend as a process of its own, so that its work is not done in ours. */
-export async function startBackend({ latencyMs, slots, slow }: BackendOptions): Promise<SimulatedBackend> {
-  const args = ['--latency-ms', String(latencyMs), '--slots', String(slots), '--key', backendKey]
+export function startBackend({ latencyMs, slots, slow }: BackendOptions): Promise<SimulatedBackend> {
+  const args = ['--latency-ms', String(latencyMs), '--slots', String(slots)]
   if (slow) args.push('--slow-marker', slow.marker, '--slow-ms', String(slow.ms))
-  const child = spawn(process.execPath, ['test/simulators/main.ts', 'openai', ...args], {
+  return startSimulator(args)
+}
+
+/** With any options that the simulator takes. */
+export async function startSimulator(args: readonly string[]): Promise<SimulatedBackend> {
+  const child = spawn(process.execPath, ['test/simulators/main.ts', 'openai', '--key', backendKey, ...args], {
     cwd: repositoryDir,
     stdio: ['ignore', 'pipe', 'inherit'],
   })

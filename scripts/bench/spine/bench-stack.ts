@@ -47,6 +47,10 @@ export interface BenchStackOptions {
   /** Of the simulated backend. */
   ossUrl: string
   maxInFlight: number
+  /** @default all steps of one tenant to the simulated backend */
+  policy?: string
+  /** A ledger service will run, and makes the ledger itself. @default false */
+  withLedger?: boolean
 }
 
 export async function startBenchStack(options: BenchStackOptions): Promise<BenchStack> {
@@ -59,11 +63,12 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
   const encodeOrder = (order: Parameters<typeof codec.encode<'control-order'>>[1]) =>
     codec.encode('control-order', order)
   await applyTopics({ kafka, log, nowMs: Date.now, encodeOrder }, { namespace, partitions, actor: 'bench' })
-  const loaded = parsePolicy(benchPolicy(options.ossUrl, options.maxInFlight), 'bench policy')
+  const loaded = parsePolicy(options.policy ?? benchPolicy(options.ossUrl, options.maxInFlight), 'bench policy')
   await activatePolicy({ kafka, codec, nowMs: Date.now }, loaded, { namespace, actor: 'bench', reason: 'a benchmark' })
 
   const redis = new Redis(infrastructure.redisUrl)
-  await openLedger(createLedgerState({ redis, namespace }), [...loaded.policy.index.tenants.keys()])
+  if (!options.withLedger)
+    await openLedger(createLedgerState({ redis, namespace }), [...loaded.policy.index.tenants.keys()])
   const admin = kafka('bench-admin').admin()
   const producer = kafka('bench-producer').producer(producerConfig())
   await Promise.all([admin.connect(), producer.connect()])
