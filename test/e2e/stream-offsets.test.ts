@@ -86,7 +86,7 @@ describe('offsets', () => {
     await rig.apply(2)
     const { stage } = rig.startStage('classifier', { handle: echo })
     await waitUntil(() => stage.status().ready && stage.status().lanes.length === 8, 'lanes of 2 partitions a topic')
-    expect((await rig.apply(3)).started).toHaveLength(4 + 2 + 2)
+    expect((await rig.apply(3)).started).toHaveLength(4 + 2 + 2 + 1)
     const reader = await rig.read('agent.results')
     await rig.publish(
       'agent.steps',
