@@ -35,9 +35,9 @@ end
 local requests, ins, outs = state[2], state[3], state[4]
 local batchRequests, batchIns, batchOuts = state[14], state[15], state[16]
 local function isBatchEntry(entry) return string.byte(entry, 1) == 43 end
-local function keepSums()
+local function keepSums(...)
   redis.call('HSET', KEYS[1], 'requests', requests, 'input', ins, 'output', outs, 'batch_requests', batchRequests,
-    'batch_input', batchIns, 'batch_output', batchOuts)
+    'batch_input', batchIns, 'batch_output', batchOuts, ...)
 end
 local ended = redis.call('ZRANGE', KEYS[2], '-inf', now, 'BYSCORE', 'LIMIT', 0, 1000)
 if #ended > 0 then
@@ -50,7 +50,6 @@ if #ended > 0 then
     end
   end
   redis.call('ZREMRANGEBYRANK', KEYS[2], 0, #ended - 1)
-  keepSums()
 end
 
 local others = {0, 0, 0, 0}
@@ -142,6 +141,7 @@ end
 local ahead = 0
 if isBatch and now < due then ahead = math.ceil(even - now - callTime * ratio - ARGV[4] / 100) end
 if ahead > 0 or not fits(room) then
+  if #ended > 0 then keepSums() end
   local wait, binding = waitFor(room)
   wait = math.max(wait, ahead)
   if isBatch then
@@ -162,15 +162,16 @@ requests, ins, outs = requests + 1, ins + input, outs + output
 if isBatch then
   batchRequests, batchIns, batchOuts = batchRequests + 1, batchIns + input, batchOuts + output
 end
-keepSums()
 redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1] .. ':' .. ARGV[2] .. ':' .. ARGV[3])
 -- A little faster than even, so that time that was lost is made up for.
-redis.call('HSET', KEYS[1], 'even', math.max(even, now) + callTime * ratio / 1.05)
+even = math.max(even, now) + callTime * ratio / 1.05
 if isBatch then
   -- From when it was due, so that its wait does not make the share smaller.
   local from, ends = now, 0
   if now >= due then from = math.max(due, now - shareTime) end
   if now >= due and isWaitedFor then from, ends = math.max(due, now - ARGV[4]), now + 1000 end
-  redis.call('HSET', KEYS[1], 'batch_due', from + shareTime, 'batch_until', ends)
+  keepSums('even', even, 'batch_due', from + shareTime, 'batch_until', ends)
+else
+  keepSums('even', even)
 end
 return {1, now, requests, ins, outs}
