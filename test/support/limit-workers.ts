@@ -43,7 +43,7 @@ const nowMs = () => performance.timeOrigin + performance.now()
 /**
  * Workers that reserve, call and settle as the frontier's do, against a provider that is a list of arrivals. When
  * requests arrive is reckoned and not waited for, so that a slow machine cannot make a late one; a worker that comes too
- * late to send in time does as if it had died.
+ * late to send in time gives back what it reserved.
  */
 export async function runLimitWorkers(
   limits: ProviderLimits,
@@ -70,10 +70,11 @@ export async function runLimitWorkers(
         await sleep(Math.min(answer.waitMs, 25))
         continue
       }
-      if (draw(options.crashPpm) || nowMs() - askedAtMs > options.window.guardMs - options.jitterMs) continue
+      if (draw(options.crashPpm)) continue
+      const late = nowMs() - askedAtMs > options.window.guardMs - options.jitterMs
       const settle = (used: CallSize | 'unknown' | 'not_sent') =>
         limits.settle(queue, options.window, answer, { used, batch })
-      if (draw(options.crashPpm)) {
+      if (late || draw(options.crashPpm)) {
         await settle('not_sent')
         continue
       }
