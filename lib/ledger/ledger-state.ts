@@ -4,6 +4,9 @@ import { inNamespace } from '#lib/events/topics'
 import { ledgerKeys } from './keys.ts'
 import { loadLuaScript, redisError } from './lua-script.ts'
 
+/** Keys of what is folded, whoever's they are. */
+const foldedPart = /\}:(?:ledger|applied|task:|day:|step:|failures:|answered:)/
+
 /** A lock that its holder does not renew is free after this. */
 const lockMs = 15_000
 
@@ -43,13 +46,12 @@ export function createLedgerState(deps: { redis: Redis; namespace: string }): Le
   const [state, tenants, lock, positions] = [name('state'), name('tenants'), name('rebuild'), name('positions')]
   const renewLock = loadLuaScript(redis, 'renewLock')
 
-  async function forget(tenantId: string): Promise<void> {
-    const parts = ['task:*', 'day:*', 'step:*', 'failures:*', 'answered:*']
-    await redis.del(keys.applied(tenantId))
-    for (const part of parts) {
-      const pattern = inNamespace(deps.namespace, `{${tenantId.replaceAll(/[*?[\]\\^]/g, '\\$&')}}:${part}`)
-      for await (const found of redis.scanStream({ match: pattern, count: 1_000 }) as AsyncIterable<string[]>)
-        if (found.length > 0) await redis.unlink(...found)
+  /** One pass over the keys, whatever the number of tenants; claims and stored answers stay. */
+  async function forgetAll(): Promise<void> {
+    const match = inNamespace(deps.namespace, '{*}:*')
+    for await (const keys of redis.scanStream({ match, count: 1_000 }) as AsyncIterable<string[]>) {
+      const folded = keys.filter((key) => foldedPart.test(key))
+      if (folded.length > 0) await redis.unlink(...folded)
     }
   }
 
@@ -77,15 +79,13 @@ export function createLedgerState(deps: { redis: Redis; namespace: string }): Le
       trying(async () => {
         const token = randomUUID()
         if ((await redis.set(lock, token, 'PX', lockMs, 'NX')) === null) return null
-        await redis.del(state, positions)
+        await redis.del(state)
+        await redis.del(positions)
         const known = new Set([...tenantIds, ...(await redis.smembers(tenants))])
         // All stand still before anything is forgotten: what is reserved on half a ledger would be.
         for (const tenantId of known) await redis.hdel(keys.ledger(tenantId), 'generation')
-        for (const tenantId of known) {
-          await redis.del(keys.ledger(tenantId))
-          await forget(tenantId)
-          await redis.hset(keys.ledger(tenantId), 'rebuild', token)
-        }
+        await forgetAll()
+        for (const tenantId of known) await redis.hset(keys.ledger(tenantId), 'rebuild', token)
         return rebuildOf(token)
       }),
   }

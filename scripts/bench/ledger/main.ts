@@ -3,10 +3,12 @@ import { createRunDirectory, removeRunDirectory } from '../../../cli/stack/run-d
 import { startInfrastructure, type Infrastructure } from '../../../cli/stack/stack.ts'
 import { printFigure, type Figure } from '../figures.ts'
 import { killedRun } from './killed-run.ts'
+import { sampleCost } from './sample-cost.ts'
 import { reserveLatency } from './reserve.ts'
 
 const parts: Record<string, (infrastructure: Infrastructure, dir: string) => Promise<Figure[]>> = {
   reserve: reserveLatency,
+  sample: sampleCost,
   'killed-run': killedRun,
 }
 

@@ -16,7 +16,7 @@ import type { Infrastructure } from '../../../cli/stack/stack.ts'
 import type { Figure } from '../figures.ts'
 
 const samplesDir = join(repositoryDir, 'samples')
-const policyFile = join(samplesDir, 'policy.yaml')
+export const policyFile = join(samplesDir, 'policy.yaml')
 const files = readdirSync(samplesDir)
   .filter((name) => name.endsWith('.jsonl'))
   .map((name) => join(samplesDir, name))
@@ -62,7 +62,8 @@ export async function sampleRun(_shared: Infrastructure, dir: string): Promise<F
   ]
 }
 
-async function runSamples(): Promise<{ results: StepResult[]; firstMs: number; allMs: number }> {
+/** What `npm start` does, without its printing. */
+export async function runSamples(): Promise<{ results: StepResult[]; firstMs: number; allMs: number }> {
   const results: StepResult[] = []
   const startedAtMs = performance.now()
   let firstMs = Number.NaN
