@@ -19,8 +19,8 @@ export interface LedgerState {
   ensure(tenantIds: readonly string[]): Promise<boolean>
   /** Whether a ledger stands, for all that is known of it. */
   stands(): Promise<boolean>
-  /** Whether the tenant ever had a ledger. */
-  isKnown(tenantId: string): Promise<boolean>
+  /** Whether the ledger stands, and the tenant never had one of its own: no policy ever knew it. */
+  isStranger(tenantId: string): Promise<boolean>
   /** How far the log was folded, by topic/partition: the highest offset. */
   positions(): Promise<Record<string, number>>
   note(place: string, offset: number): Promise<void>
@@ -69,7 +69,11 @@ export function createLedgerState(deps: { redis: Redis; namespace: string }): Le
         return true
       }),
     stands: () => trying(async () => (await redis.hexists(state, 'generation')) === 1),
-    isKnown: (tenantId) => trying(async () => (await redis.sismember(tenants, tenantId)) === 1),
+    isStranger: (tenantId) =>
+      trying(
+        async () =>
+          (await redis.hexists(state, 'generation')) === 1 && (await redis.sismember(tenants, tenantId)) === 0,
+      ),
     positions: () =>
       trying(async () =>
         Object.fromEntries(Object.entries(await redis.hgetall(positions)).map(([at, offset]) => [at, Number(offset)])),

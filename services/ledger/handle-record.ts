@@ -15,7 +15,7 @@ export interface LedgerHandleDeps {
   codec: Codec
   namespace: string
   fold: Fold
-  state: Pick<LedgerState, 'isKnown' | 'note'>
+  state: Pick<LedgerState, 'isStranger' | 'note'>
   setCap: (order: BudgetOrder) => Promise<void>
   /** Told of each record that is folded. */
   folded: (record: InboundRecord) => void
@@ -54,9 +54,9 @@ async function foldRecord(deps: LedgerHandleDeps, topic: Topic, record: InboundR
   return foldAuditRecord(deps.fold, deps.codec, await deps.codec.decode('audit-record', record.value), at)
 }
 
-/** A tenant that never had a ledger was refused each time: there is nothing to lose. */
+/** A tenant that no policy ever knew was refused each time: there is nothing to lose. */
 async function settle(deps: LedgerHandleDeps, folded: FoldedRecord): Promise<void> {
-  if (folded.state === 'lost' && (await deps.state.isKnown(folded.tenantId))) throw ledgerLost(folded.tenantId)
+  if (folded.state === 'lost' && !(await deps.state.isStranger(folded.tenantId))) throw ledgerLost(folded.tenantId)
   if (folded.overMicroUsd > 0) deps.overSettled(folded)
 }
 

@@ -24,13 +24,22 @@ const killEveryMs = 20_000
 const timeoutMs = 20 * 60_000
 
 /** As the issue of budgets asks for its simulated provider (test/simulators/README.md). */
-const providerArgs = [
-  ...['--latency-ms', '2000', '--latency-sigma', '0.5', '--jitter-ms', '300', '--answer-share-ppm', '250000'],
-  ...['--requests', String(requestsPerMinute), '--slots', '100000', '--seed', '1'],
-  ...['--input-price', String(price.inputMicroUsdPerMTok), '--output-price', String(price.outputMicroUsdPerMTok)],
-  ...['--rate-limited-ppm', '5000', '--server-error-ppm', '10000', '--slow-ppm', '10000'],
-  ...['--cut-off-ppm', '5000', '--malformed-ppm', '5000'],
-]
+const providerArgs = Object.entries({
+  'latency-ms': 2_000,
+  'latency-sigma': 0.5,
+  'jitter-ms': 300,
+  'answer-share-ppm': 250_000,
+  requests: requestsPerMinute,
+  slots: 100_000,
+  seed: 1,
+  'input-price': price.inputMicroUsdPerMTok,
+  'output-price': price.outputMicroUsdPerMTok,
+  'rate-limited-ppm': 5_000,
+  'server-error-ppm': 10_000,
+  'slow-ppm': 10_000,
+  'cut-off-ppm': 5_000,
+  'malformed-ppm': 5_000,
+}).flatMap(([name, value]) => [`--${name}`, String(value)])
 
 function policy(ossUrl: string, frontierUrl: string): string {
   const place = { apiKeyEnv: 'BENCH_KEY', region: 'local', maxInFlight: 256 }

@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest'
+import type { Fold, Folded } from '#lib/ledger/fold'
+import { createLedgerHandle, type LedgerHandleDeps } from '../../../services/ledger/handle-record.ts'
+import { codec, nowMs, recordOf } from '../classifier/rig.ts'
+
+const signal = new AbortController().signal
+
+function ledger(change: { state?: Folded; overMicroUsd?: number; stranger?: boolean } = {}) {
+  const { state = 'folded', overMicroUsd = 0, stranger = false } = change
+  const noted: unknown[] = []
+  const told: unknown[] = []
+  const fold: Fold = {
+    decision: () => Promise.resolve(state),
+    attempt: () => Promise.resolve({ state, overMicroUsd }),
+    outcome: () => Promise.resolve(state),
+    feedback: () => Promise.resolve(state),
+  }
+  const deps: LedgerHandleDeps = {
+    codec,
+    namespace: '',
+    fold,
+    state: {
+      isStranger: () => Promise.resolve(stranger),
+      note: (place, offset) => Promise.resolve(void noted.push([place, offset])),
+    },
+    setCap: (order) => Promise.resolve(void told.push(order)),
+    folded: () => {},
+    overSettled: (record) => told.push(record),
+    unreadable: (_record, error) => told.push((error as Error).name),
+  }
+  return { handle: createLedgerHandle(deps), noted, told }
+}
+
+const feedback = (tenantId = 'acme') =>
+  recordOf(
+    codec.encode('step-feedback', {
+      stepId: 's',
+      taskId: 't',
+      tenantId,
+      verdict: 'wrong',
+      code: null,
+      actor: null,
+      atMs: nowMs,
+    }),
+    { topic: 'agent.feedback' },
+  )
+
+const order = (name: string, value: object) =>
+  recordOf(
+    codec.encode('control-order', {
+      name,
+      orderId: 'o',
+      actor: 'ops',
+      reason: 'why',
+      atMs: nowMs,
+      value: JSON.stringify(value),
+    }),
+    { topic: 'agent.control' },
+  )
+
+test('a record that is folded is noted, and leads to nothing', async () => {
+  const { handle, noted } = ledger()
+  expect(await handle(feedback(), signal)).toEqual({ records: [] })
+  expect(noted).toEqual([['agent.feedback/2', 41]])
+})
+
+test('a record of a lost ledger waits, and is not noted', async () => {
+  const { handle, noted } = ledger({ state: 'lost' })
+  await expect(handle(feedback(), signal)).rejects.toMatchObject({ code: 'SHUNT_LEDGER_LOST', retryable: true })
+  expect(noted).toEqual([])
+})
+
+test('one of a tenant that no policy ever knew is passed over', async () => {
+  const { handle, noted } = ledger({ state: 'lost', stranger: true })
+  expect(await handle(feedback('nobody'), signal)).toEqual({ records: [] })
+  expect(noted).toHaveLength(1)
+})
+
+test('bytes that are no record are told of and passed over: a ledger that stops there would stop all', async () => {
+  const { handle, noted, told } = ledger()
+  expect(await handle(recordOf(Buffer.from('xyz'), { topic: 'agent.audit' }), signal)).toEqual({ records: [] })
+  expect([noted.length, told]).toEqual([1, ['ShuntError']])
+})
+
+test("an operator's order goes into the audit, and a cap among them into force", async () => {
+  const { handle, told } = ledger()
+  const paused = await handle(order('pause/frontier', { paused: true }), signal)
+  expect(paused.audit?.map(({ type }) => type)).toEqual(['operator'])
+  expect(await codec.decode('operator-record', paused.audit![0]!.body)).toMatchObject({
+    order: { name: 'pause/frontier', actor: 'ops', reason: 'why' },
+    offset: 41,
+  })
+  expect(told).toEqual([])
+  const cap = { tenantId: 'acme', taskId: 't', capMicroUsd: 5 }
+  await handle(order('budget/acme/task/t', cap), signal)
+  expect(told).toEqual([cap])
+  const nonsense = await handle(order('budget/acme/day', { capMicroUsd: -1 }), signal)
+  expect([nonsense.audit?.length, told.length]).toEqual([1, 1])
+})
