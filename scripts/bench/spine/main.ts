@@ -1,7 +1,5 @@
-import { startGuardian } from '../../../cli/stack/guardian.ts'
-import { createRunDirectory, removeRunDirectory } from '../../../cli/stack/run-directory.ts'
-import { startInfrastructure, type Infrastructure } from '../../../cli/stack/stack.ts'
-import { printFigure, type Figure } from '../figures.ts'
+import type { Figure } from '../figures.ts'
+import { runParts, type Measure } from '../run-parts.ts'
 import { startBackend, type BackendOptions, type SimulatedBackend } from './backend.ts'
 import { startBenchStack, type BenchStack } from './bench-stack.ts'
 import { classifierThroughput } from './classifier-throughput.ts'
@@ -12,8 +10,6 @@ import { priority } from './priority.ts'
 import { sampleRun } from './sample-run.ts'
 import { slowMarker, slowStep } from './slow-step.ts'
 import { stalledCommit } from './stalled-commit.ts'
-
-type Measure = (infrastructure: Infrastructure, dir: string) => Promise<Figure[]>
 
 const partitions = 4
 const poolLoad = { latencyMs: 200, slots: 256 }
@@ -38,28 +34,9 @@ const parts: Record<string, Measure> = {
   'stalled-commit': withBackend({ latencyMs: 50, slots: 256 }, (stack) => stalledCommit(stack, partitions)),
 }
 
-/** The figures of the spine. Each part has a namespace and services of its own, on one Kafka, registry and Redis. */
-export async function benchSpine(options: { only?: string[] | undefined }): Promise<Figure[]> {
-  const unknown = options.only?.filter((name) => !Object.hasOwn(parts, name)) ?? []
-  if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`)
-  const dir = await createRunDirectory('start')
-  startGuardian(dir)
-  const infrastructure = await startInfrastructure({ dir, env: process.env, names: ['kafka', 'registry', 'redis'] })
-  const figures: Figure[] = []
-  try {
-    for (const [name, measure] of Object.entries(parts)) {
-      if (options.only && !options.only.includes(name)) continue
-      console.log(`\n${name}`)
-      for (const figure of await measure(infrastructure, dir)) {
-        printFigure(figure)
-        figures.push(figure)
-      }
-    }
-  } finally {
-    await infrastructure.stop()
-    await removeRunDirectory(dir)
-  }
-  return figures
+/** The figures of the spine. Each part has a namespace and services of its own. */
+export function benchSpine(options: { only?: string[] | undefined }): Promise<Figure[]> {
+  return runParts(parts, options.only)
 }
 
 /** In a namespace of its own, with a simulated backend for the pool. */
