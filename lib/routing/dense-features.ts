@@ -3,7 +3,8 @@ import type { StepKind } from '#lib/events/types.generated'
 import type { StepFeatures } from './features.ts'
 import { textsOf } from './message-text.ts'
 import { scanTask } from './task-scan.ts'
-import { cueWords, readTaskShape, shapeNames, shapeSize } from './task-shape.ts'
+import { readTaskShape, shapeNames, shapeSize } from './task-shape.ts'
+import { cueWords } from './task-words.ts'
 import { toolShapeNames } from './tool-shape.ts'
 
 /** In the order of the inputs: a scorer that was trained on another order is refused. */

@@ -1,5 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import { denseNames, denseSize } from './dense-features.ts'
+import { leafInput } from './forest.ts'
 import type { ScorerHeader, ScorerModel } from './scorer-model.ts'
 import { pieceBuckets, termBuckets, wordBuckets } from './text-grams.ts'
 
@@ -51,7 +52,11 @@ export function encodeScorer(model: ScorerModel): Buffer {
   return Buffer.concat(parts)
 }
 
-/** Throws SHUNT_SCORER_INVALID for bytes that are no scorer, damaged, or of a release whose features were others. */
+/**
+ * A scorer of an older release, which knew fewer figures, scores as it did there: the others count for nothing in it.
+ *
+ * Throws SHUNT_SCORER_INVALID for bytes that are no scorer, damaged, or of a release with figures that are not known here.
+ */
 export function decodeScorer(bytes: Uint8Array): ScorerModel {
   const refuse = (why: string) => new ShuntError('SHUNT_SCORER_INVALID', `not a scorer that can be used: ${why}`)
   // Typed arrays begin at multiples of their size: a copy of its own does.
@@ -67,8 +72,8 @@ export function decodeScorer(bytes: Uint8Array): ScorerModel {
   }
   const { lengths, ...rest } = header
   if (rest.formatVersion !== 1) throw refuse(`format ${String(rest.formatVersion)} is not known here`)
-  if (rest.inputs.length !== denseSize || rest.inputs.some((name, i) => name !== denseNames[i]))
-    throw refuse('it was trained on other features: calibrate it anew with this release')
+  const places = placesOf(rest.inputs)
+  if (!places) throw refuse('it was trained on other features: calibrate it anew with this release')
   const found: Partial<Record<ArrayName, ArrayBufferView>> = {}
   let at = headerEnd
   for (const name of arrayNames) {
@@ -83,21 +88,48 @@ export function decodeScorer(bytes: Uint8Array): ScorerModel {
   const model = { header: rest, ...found } as ScorerModel
   const problem = shapeProblem(model)
   if (problem !== null) throw refuse(problem)
-  return model
+  return places.length === denseSize ? model : withAllInputs(model, places)
+}
+
+/** Where each of a scorer's figures stands among `denseNames`; undefined where one is not known, or the order is another. */
+function placesOf(inputs: unknown): number[] | undefined {
+  if (!Array.isArray(inputs)) return undefined
+  const places = inputs.map((name) => denseNames.indexOf(name as string))
+  return places.every((place, i) => place > (places[i - 1] ?? -1)) ? places : undefined
+}
+
+function withAllInputs(model: ScorerModel, places: readonly number[]): ScorerModel {
+  const known = places.length
+  const spread = (figures: Float32Array): Float32Array => {
+    const all = new Float32Array((figures.length / known) * denseSize)
+    for (let i = 0; i < figures.length; i++) all[Math.floor(i / known) * denseSize + places[i % known]!] = figures[i]!
+    return all
+  }
+  return {
+    ...model,
+    header: { ...model.header, inputs: [...denseNames] },
+    denseWeights: spread(model.denseWeights),
+    denseMeans: spread(model.denseMeans),
+    denseScales: spread(model.denseScales),
+    nodeInputs: model.nodeInputs.map((input) =>
+      input === leafInput ? input : input < known ? places[input]! : input - known + denseSize,
+    ),
+  }
 }
 
 /** What would have the scorer read outside of an array, or walk in a circle. */
 function shapeProblem(model: ScorerModel): string | null {
   const { header, termRows, nodeInputs, nodeJumps, treeRoots } = model
+  const figures = header.inputs.length
   const rows = model.termIdf.length
   const expected: [ArrayName, number][] = [
     ['wordUsers', wordBuckets],
     ['pieceUsers', pieceBuckets],
     ['wordWeights', 2 * wordBuckets],
     ['pieceWeights', 2 * pieceBuckets],
-    ['denseWeights', 2 * denseSize],
-    ['denseMeans', denseSize],
-    ['denseScales', denseSize],
+    ['denseWeights', 2 * figures],
+    ['denseMeans', figures],
+    ['denseScales', figures],
     ['termRows', termBuckets],
     ['termVectors', rows * header.latentDims],
     ['nodeThresholds', nodeInputs.length],
@@ -106,10 +138,10 @@ function shapeProblem(model: ScorerModel): string | null {
   for (const [name, length] of expected)
     if (model[name].length !== length) return `${name} has ${model[name].length} members for ${length}`
   for (const row of termRows) if (row < -1 || row >= rows) return 'termRows leads outside'
-  const inputs = denseSize + header.latentDims + 3
+  const inputs = figures + header.latentDims + 3
   for (let node = 0; node < nodeInputs.length; node++) {
     const jump = nodeJumps[node]!
-    if (nodeInputs[node] === 255) {
+    if (nodeInputs[node] === leafInput) {
       if (2 * jump + 1 >= model.leafValues.length) return 'a leaf leads outside'
     } else if (nodeInputs[node]! >= inputs || jump < 2 || node + jump >= nodeInputs.length)
       return 'a node leads outside'

@@ -43,7 +43,7 @@ export interface ScorerHeader {
   labels: { oss: number; frontier: number; both: number }
   /** Labels a kind: of another kind the scorer knows nothing. */
   kinds: Record<string, number>
-  /** `denseNames` of the release that trained it. */
+  /** `denseNames` of the release that trained it; those of this one once it is decoded. */
   inputs: string[]
   latentDims: number
   termScale: number

@@ -17,6 +17,26 @@ export interface TaskScan {
   years: number
   /** Two underscores together: a gap to fill. */
   blanks: number
+  /** Hashes of the numbers, `1,000.50` being one. */
+  numbers: Int32Array
+  numberCount: number
+  /** Characters of the longest number. */
+  longestNumber: number
+  decimals: number
+  ands: number
+  ors: number
+  /** Most parts of at most four words one after the other, between commas, semicolons, `and` and `or`. */
+  longestList: number
+  sentences: number
+  /** Words of the longest sentence; a line ends one. */
+  longestSentence: number
+  /** Capitalised words together, not at the beginning of a sentence. */
+  names: number
+  cyrillic: number
+  /** Chinese, Japanese, Korean. */
+  eastAsian: number
+  /** Of other scripts than Latin. */
+  otherLetters: number
   wordCount: number
   /** Hashes of the words in lower case. */
   words: Int32Array
@@ -88,6 +108,19 @@ const scan = {
   assignments: 0,
   years: 0,
   blanks: 0,
+  numbers: new Int32Array(256),
+  numberCount: 0,
+  longestNumber: 0,
+  decimals: 0,
+  ands: 0,
+  ors: 0,
+  longestList: 0,
+  sentences: 0,
+  longestSentence: 0,
+  names: 0,
+  cyrillic: 0,
+  eastAsian: 0,
+  otherLetters: 0,
   wordCount: 0,
   words: new Int32Array(1_024),
   lengths: new Uint16Array(1_024),
@@ -110,8 +143,12 @@ export function scanTask(text: string): TaskScan {
   scan.chars.fill(0)
   scan.stemChars.fill(0)
   scan.stemNumbers = scan.stemEnd = scan.assignments = scan.years = scan.blanks = scan.wordCount = 0
+  scan.numberCount = scan.longestNumber = scan.decimals = scan.ands = scan.ors = scan.longestList = 0
+  scan.sentences = scan.longestSentence = scan.names = scan.cyrillic = scan.eastAsian = scan.otherLetters = 0
   scan.stemWordCount = -1
   scan.items = []
+  partStart = sentenceStart = list = 0
+  inName = false
   let start = 0
   while (start <= text.length) {
     let end = text.indexOf('\n', start)
@@ -174,6 +211,8 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
   let capital = 0
   let digits = 0
   let number = 0
+  let numberHash = hashSeed
+  let numberLength = 0
   let lower = 0
   for (let i = start; i <= end; i++) {
     const code = i < end ? text.charCodeAt(i) : 32
@@ -187,6 +226,7 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
     }
     const kind = code < 128 ? kinds[code]! : charKinds.beyondAscii
     if (i < end) line[kind]!++
+    if (kind === charKinds.beyondAscii) countScript(code)
     if (kind === charKinds.lower || kind === charKinds.upper || kind === charKinds.beyondAscii) {
       if (length === 0) capital = kind === charKinds.upper ? 1 : 0
       hash = Math.imul(hash ^ (kind === charKinds.upper ? code | 32 : code), hashPrime)
@@ -206,8 +246,24 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
       if (digits === 4 && number >= 1900 && number < 2100) scan.years++
       digits = number = 0
     }
-    if (code === 95 && i > start && text.charCodeAt(i - 1) === 95) scan.blanks++
+    if (kind === charKinds.digit) {
+      numberHash = Math.imul(numberHash ^ code, hashPrime)
+      numberLength++
+    } else if (numberLength > 0) {
+      const goesOn = (code === 44 || code === 46) && kinds[text.charCodeAt(i + 1)] === charKinds.digit
+      if (goesOn) numberLength++
+      else {
+        addNumber(numberHash, numberLength)
+        numberHash = hashSeed
+        numberLength = 0
+      }
+      if (goesOn && code === 46) scan.decimals++
+    }
+    if (code === 44 || code === 59) endPart()
+    else if (kind === charKinds.space && i > start && endsSentence(text.charCodeAt(i - 1))) endSentence()
+    else if (code === 95 && i > start && text.charCodeAt(i - 1) === 95) scan.blanks++
   }
+  endSentence()
   line[charKinds.lower]! += lower
   for (let kind = 0; kind < kindCount; kind++) {
     scan.chars[kind]! += line[kind]!
@@ -219,7 +275,61 @@ function readLine(text: string, start: number, end: number, isStem: boolean): vo
   if (last >= start) scan.stemEnd = text.charCodeAt(last)
 }
 
+/** Words of one part of a list, at most. */
+const partWords = 4
+const andHash = hashWord('and')
+const orHash = hashWord('or')
+
+/** Where the present part and sentence begin, and how long the present list is. */
+let partStart = 0
+let sentenceStart = 0
+let list = 0
+let inName = false
+
+function endPart(): void {
+  const words = scan.wordCount - partStart
+  list = words > 0 && words <= partWords ? list + 1 : 0
+  if (list > scan.longestList) scan.longestList = list
+  partStart = scan.wordCount
+  inName = false
+}
+
+function endSentence(): void {
+  const words = scan.wordCount - sentenceStart
+  if (words === 0) return
+  endPart()
+  list = 0
+  scan.sentences++
+  if (words > scan.longestSentence) scan.longestSentence = words
+  sentenceStart = scan.wordCount
+}
+
+/** `.` `!` `?` */
+function endsSentence(code: number): boolean {
+  return code === 46 || code === 33 || code === 63
+}
+
+function countScript(code: number): void {
+  if (code >= 0x2e80 && code < 0xfb00) scan.eastAsian++
+  else if (code >= 0x400 && code < 0x530) scan.cyrillic++
+  else if (code >= 0x370 && code < 0x2000) scan.otherLetters++
+}
+
+function addNumber(hash: number, length: number): void {
+  if (length > scan.longestNumber) scan.longestNumber = length
+  if (scan.numberCount < scan.numbers.length) scan.numbers[scan.numberCount++] = hash
+}
+
 function addWord(hash: number, length: number, capital: number): void {
+  if (hash === andHash || hash === orHash) {
+    if (hash === andHash) scan.ands++
+    else scan.ors++
+    endPart()
+    partStart++
+  }
+  const isName = capital === 1 && scan.wordCount > sentenceStart
+  if (isName && !inName) scan.names++
+  inName = isName
   const index = scan.wordCount++
   if (index === scan.words.length) {
     const words = new Int32Array(2 * index)

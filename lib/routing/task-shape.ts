@@ -1,4 +1,15 @@
-import { charKinds, hashWord, type TaskItem, type TaskScan } from './task-scan.ts'
+import { charKinds, type TaskItem, type TaskScan } from './task-scan.ts'
+import {
+  cueWords,
+  FIRST_CLASS_BIT,
+  FIRST_PERSON,
+  OTHER_LANGUAGE,
+  slotOf,
+  STOP_WORD,
+  wordClassNames,
+  wordCues,
+  wordRoles,
+} from './task-words.ts'
 
 /** What `readTaskShape` tells of a message, in its order; after these comes one figure for each of `cueWords`. */
 export const shapeNames = [
@@ -49,47 +60,30 @@ export const shapeNames = [
   'items_alike',
   'item_capital',
   'item_operators',
+  // Of the whole message: what there is to reckon with and to keep apart, as plain counts.
+  'ands',
+  'ors',
+  'comma_count',
+  'distinct_numbers',
+  'repeated_numbers',
+  'longest_number',
+  'decimals',
+  'sentences',
+  'longest_sentence',
+  'longest_list',
+  'repeated_words',
+  'repeated_most',
+  'repeated_share',
+  'names_count',
+  // What language it is in.
+  'other_language',
+  'cyrillic',
+  'east_asian',
+  'other_letters',
+  ...wordClassNames.map((name) => `${name}_words` as const),
 ] as const
 
-/** How a message asks: whether each of these stands at its beginning, or anywhere in its stem. */
-export const cueWords = (
-  'what which who when where why how is are if find calculate compute solve determine explain describe list write give ' +
-  'name according suppose let consider identify choose select true false best most least following statement except not ' +
-  'all none both cause effect difference value many much number and also then each respectively every total average per ' +
-  'please can show tell get create'
-).split(' ')
-
 export const shapeSize = shapeNames.length + cueWords.length
-
-const stopWords =
-  'the of a an and or to in is are was were be been by for on with as at from that this it its which what who when where how ' +
-  'why not no do does did has have had can could would will should may might must i you he she they we his her their your my ' +
-  'our if then than so such but into over under about'
-const firstPerson = 'i my me'
-
-/** Open addressing over the hashes of all words that mean something here. */
-const tableSize = 1_024
-const tableKeys = new Int32Array(tableSize)
-const tableRoles = new Uint8Array(tableSize)
-const tableCues = new Int16Array(tableSize).fill(-1)
-const STOP_WORD = 1
-const FIRST_PERSON = 2
-
-function slotOf(hash: number): number {
-  let slot = (hash ^ (hash >>> 15)) & (tableSize - 1)
-  while (tableKeys[slot] !== 0 && tableKeys[slot] !== hash) slot = (slot + 1) & (tableSize - 1)
-  return slot
-}
-
-function enter(word: string): number {
-  const hash = hashWord(word)
-  const slot = slotOf(hash)
-  tableKeys[slot] = hash
-  return slot
-}
-for (const word of stopWords.split(' ')) tableRoles[enter(word)]! |= STOP_WORD
-for (const word of firstPerson.split(' ')) tableRoles[enter(word)]! |= FIRST_PERSON
-for (const [index, word] of cueWords.entries()) tableCues[enter(word)] = index
 
 const longWord = 9
 /** A cue among the first words counts twice one that stands later. */
@@ -116,13 +110,17 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   let single = 0
   let long = 0
   let names = 0
+  let foreign = 0
+  classCounts.fill(0)
   for (let index = 0; index < wordCount; index++) {
     const slot = slotOf(words[index]!)
-    const role = tableRoles[slot]!
+    const role = wordRoles[slot]!
     if (role & STOP_WORD) stop++
+    if (role > OTHER_LANGUAGE) countClasses(role >> FIRST_CLASS_BIT)
+    if (role & OTHER_LANGUAGE) foreign++
     if (index >= stemWordCount) continue
     if (role & FIRST_PERSON) mine++
-    const cue = tableCues[slot]!
+    const cue = wordCues[slot]!
     if (cue >= 0) out[cuesAt + cue] = Math.max(out[cuesAt + cue]!, index < firstWords ? 1 : 0.5)
     const length = scan.lengths[index]!
     letters += length
@@ -171,7 +169,46 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   out[i++] = ofStem(mine)
 
   if (scan.items.length > 0) readItems(scan, out, i)
+  i += itemFigures
+
+  const distinctNumbers = enterWords(scan.numbers, 0, scan.numberCount, false)
+  const repeats = readRepeats(scan)
+  out[i++] = counted(scan.ands)
+  out[i++] = counted(scan.ors)
+  out[i++] = counted(chars[charKinds.comma]!)
+  out[i++] = counted(distinctNumbers)
+  out[i++] = counted(scan.numberCount - distinctNumbers)
+  out[i++] = counted(scan.longestNumber)
+  out[i++] = counted(scan.decimals)
+  out[i++] = counted(scan.sentences)
+  out[i++] = counted(scan.longestSentence)
+  out[i++] = counted(scan.longestList)
+  out[i++] = counted(repeats.words)
+  out[i++] = counted(repeats.most)
+  out[i++] = repeats.words / (repeats.distinct || 1)
+  out[i++] = counted(scan.names)
+  out[i++] = ofWords(foreign)
+  out[i++] = scan.cyrillic / (total || 1)
+  out[i++] = scan.eastAsian / (total || 1)
+  out[i++] = scan.otherLetters / (total || 1)
+  for (let index = 0; index < classCounts.length; index++) out[i++] = counted(classCounts[index]!)
 }
+
+/** Beyond this a count says no more. */
+const mostCounted = 50
+
+function counted(count: number): number {
+  return Math.min(mostCounted, count)
+}
+
+const classCounts = new Int32Array(wordClassNames.length)
+
+function countClasses(bits: number): void {
+  for (let index = 0, rest = bits; rest !== 0; index++, rest >>= 1) classCounts[index]! += rest & 1
+}
+
+/** Figures that `readItems` writes. */
+const itemFigures = 12
 
 function readItems({ items, words, stemWordCount }: TaskScan, out: Float32Array, at: number): void {
   const count = items.length
@@ -226,6 +263,7 @@ function readItems({ items, words, stemWordCount }: TaskScan, out: Float32Array,
 const setSize = 1 << 14
 const setStamps = new Int32Array(setSize)
 const setKeys = new Int32Array(setSize)
+const setCounts = new Int32Array(setSize)
 let setStamp = 0
 
 /** Words beyond these are not entered: the set must keep free slots. */
@@ -240,7 +278,7 @@ function enterWords(words: Int32Array, from: number, to: number, contentOnly: bo
   let distinct = 0
   for (let index = from; index < to && distinct < mostEntered; index++) {
     const hash = words[index]!
-    if (contentOnly && tableRoles[slotOf(hash)]! & STOP_WORD) continue
+    if (contentOnly && wordRoles[slotOf(hash)]! & STOP_WORD) continue
     if (!find(hash, true)) distinct++
   }
   return distinct
@@ -248,16 +286,44 @@ function enterWords(words: Int32Array, from: number, to: number, contentOnly: bo
 
 /** Whether the set holds it; `add` puts it there. */
 function find(hash: number, add: boolean): boolean {
-  let slot = (hash ^ (hash >>> 13)) & (setSize - 1)
-  while (setStamps[slot] === setStamp) {
-    if (setKeys[slot] === hash) return true
-    slot = (slot + 1) & (setSize - 1)
-  }
+  const slot = slotIn(hash)
+  if (setStamps[slot] === setStamp) return true
   if (add) {
     setStamps[slot] = setStamp
     setKeys[slot] = hash
   }
   return false
+}
+
+/** Where it is in the set, or would be. */
+function slotIn(hash: number): number {
+  let slot = (hash ^ (hash >>> 13)) & (setSize - 1)
+  while (setStamps[slot] === setStamp && setKeys[slot] !== hash) slot = (slot + 1) & (setSize - 1)
+  return slot
+}
+
+/** A content word has at least so many letters. */
+const contentLetters = 3
+
+/** What is spoken of more than once: words that are no stop words, and how often the most frequent one stands there. */
+function readRepeats({ words, lengths, wordCount }: TaskScan): { distinct: number; words: number; most: number } {
+  let distinct = 0
+  let repeated = 0
+  let most = 0
+  enterWords(words, 0, 0, false)
+  for (let index = 0; index < wordCount && distinct < mostEntered; index++) {
+    const hash = words[index]!
+    if (lengths[index]! < contentLetters || wordRoles[slotOf(hash)]! & STOP_WORD) continue
+    const slot = slotIn(hash)
+    const count = setStamps[slot] === setStamp ? setCounts[slot]! + 1 : 1
+    setStamps[slot] = setStamp
+    setKeys[slot] = hash
+    setCounts[slot] = count
+    if (count === 1) distinct++
+    else if (count === 2) repeated++
+    if (count > most) most = count
+  }
+  return { distinct, words: repeated, most }
 }
 
 /** Part of an item's words that are in the set. */

@@ -37,6 +37,8 @@ export interface ToolReading {
   profiles: readonly ToolProfile[]
   /** The one that fits best. */
   best: ToolProfile
+  /** How well the tools fit, the best one first. */
+  fits: readonly number[]
   /** Part of what the best one says of itself that the request speaks of, 0 to 1. */
   coverage: number
   evidence: RequestEvidence
@@ -114,6 +116,7 @@ export function readTools(request: ToolRequest): ToolReading | undefined {
     },
     profiles,
     best,
+    fits: order.map((index) => fits[index]!),
     coverage: covered,
     evidence,
     query,

@@ -40,9 +40,14 @@ export interface ToolShape {
   required: number
   /** Arrays and objects: several values in one. */
   nested: number
+  /** Of those the arrays: where there is none, a list in the request asks for several calls. */
+  lists: number
   choices: number
   numbers: number
+  strings: number
+  booleans: number
   descriptionChars: number
+  nameWords: number
 }
 
 type Schema = Record<string, unknown>
@@ -68,6 +73,7 @@ export function profileTool(tool: ChatTool): ToolProfile {
     if ((roots.get(root) ?? 0) < weighed) roots.set(root, weighed)
   }
   eachWord(name, visit)
+  const nameWords = words.size
   weight = weights.description
   if (description) eachWord(description, visit)
 
@@ -76,9 +82,13 @@ export function profileTool(tool: ChatTool): ToolProfile {
     parameters: 0,
     required: 0,
     nested: 0,
+    lists: 0,
     choices: 0,
     numbers: 0,
+    strings: 0,
+    booleans: 0,
     descriptionChars: description?.length ?? 0,
+    nameWords,
   }
   const properties = asSchema(parameters?.['properties'])
   const requiredNames = Array.isArray(parameters?.['required']) ? parameters['required'] : []
@@ -93,7 +103,10 @@ export function profileTool(tool: ChatTool): ToolProfile {
     if (requiredNames.includes(key)) shape.required++
     if (Array.isArray(schema?.['enum'])) shape.choices++
     if (isOneOf(schema?.['type'], nestedTypes)) shape.nested++
+    if (isOneOf(schema?.['type'], listTypes)) shape.lists++
     if (isOneOf(schema?.['type'], numberTypes)) shape.numbers++
+    if (isOneOf(schema?.['type'], stringTypes)) shape.strings++
+    if (isOneOf(schema?.['type'], booleanTypes)) shape.booleans++
   }
 
   return {
@@ -110,7 +123,10 @@ export function profileTool(tool: ChatTool): ToolProfile {
 }
 
 /** JSON Schema's names, and those that data sets of other languages use. */
-const nestedTypes = new Set(['array', 'object', 'dict', 'list', 'tuple', 'hashmap', 'arraylist'])
+const listTypes = new Set(['array', 'list', 'tuple', 'arraylist'])
+const nestedTypes = new Set([...listTypes, 'object', 'dict', 'hashmap'])
+const stringTypes = new Set(['string', 'str', 'char'])
+const booleanTypes = new Set(['boolean', 'bool'])
 const numberTypes = new Set(['integer', 'number', 'float', 'double', 'int', 'long'])
 
 function isOneOf(type: unknown, types: ReadonlySet<string>): boolean {

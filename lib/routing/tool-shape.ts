@@ -1,4 +1,6 @@
 import type { ToolReading } from './tool-ambiguity.ts'
+import type { Query } from './tool-fit.ts'
+import type { ToolProfile } from './tool-profile.ts'
 
 /** Names of what `readToolShape` tells, in its order. */
 export const toolShapeNames = [
@@ -29,6 +31,14 @@ export const toolShapeNames = [
   'values_a_need',
   'query_words',
   'query_actions',
+  'second_fit',
+  'least_fit',
+  'name_coverage',
+  'lists',
+  'strings',
+  'booleans',
+  'name_words',
+  'asked_to_described',
 ] as const
 
 /** Tools of which a fifth at least is in the request: several of them are a request for several calls. */
@@ -41,8 +51,19 @@ const covered = 0.2
 export function readToolShape(reading: ToolReading | undefined, out: Float32Array, at: number): void {
   out.fill(0, at, at + toolShapeNames.length)
   if (!reading) return
-  const { profiles, best, ambiguity, evidence, query } = reading
-  const sum = { parameters: 0, required: 0, nested: 0, choices: 0, numbers: 0, descriptionChars: 0 }
+  const { profiles, best, fits, ambiguity, evidence, query } = reading
+  const sum = {
+    parameters: 0,
+    required: 0,
+    nested: 0,
+    lists: 0,
+    choices: 0,
+    numbers: 0,
+    strings: 0,
+    booleans: 0,
+    descriptionChars: 0,
+    nameWords: 0,
+  }
   let most = 0
   let coveredTools = 0
   for (const { shape, words } of profiles) {
@@ -83,6 +104,27 @@ export function readToolShape(reading: ToolReading | undefined, out: Float32Arra
   out[i++] = Math.min(9, evidence.values / (best.required.length - needsNumbers || 1))
   out[i++] = query.words.size
   out[i++] = countBits(query.actions)
+  const [bestFit = 0, secondFit = 0] = fits
+  const ofBest = (fit: number) => (bestFit === 0 || tools === 1 ? 0 : fit / bestFit)
+  out[i++] = ofBest(secondFit)
+  out[i++] = ofBest(fits.at(-1)!)
+  out[i++] = nameCoverage(best, query)
+  out[i++] = sum.lists / (sum.parameters || 1)
+  out[i++] = sum.strings / (sum.parameters || 1)
+  out[i++] = sum.booleans / (sum.parameters || 1)
+  out[i++] = sum.nameWords / tools
+  out[i++] = Math.log((1 + query.words.size) / (1 + sum.descriptionChars / tools))
+}
+
+/** Part of a tool's name that the request speaks of; its terms come first. */
+function nameCoverage({ words, shape }: ToolProfile, query: Query): number {
+  let named = 0
+  let left = shape.nameWords
+  for (const term of words.keys()) {
+    if (left-- === 0) break
+    if (query.words.has(term)) named++
+  }
+  return named / (shape.nameWords || 1)
 }
 
 function countBits(bits: number): number {

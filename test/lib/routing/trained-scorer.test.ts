@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import type { LabelledStep } from '#lib/calibration/labels'
 import { trainScorer } from '#lib/calibration/train-scorer'
 import { extractFeatures } from '#lib/routing/features'
+import { leafInput } from '#lib/routing/forest'
 import { handWeighted } from '#lib/routing/score'
 import { decodeScorer, encodeScorer } from '#lib/routing/scorer-codec'
 import { createTrainedScorer } from '#lib/routing/trained-scorer'
@@ -17,6 +18,29 @@ const featuresOf = (request: LabelledStep['request'], kind: LabelledStep['kind']
 
 test('a scorer comes out of its bytes as it went in', () => {
   expect(encodeScorer(decodeScorer(bytes)).equals(bytes)).toBe(true)
+})
+
+test('a scorer of a release with fewer figures scores as it did there', () => {
+  const constant = model.denseScales.findIndex(
+    (scale, i) => scale === 0 && !model.header.inputs[i]!.startsWith('kind_'),
+  )
+  const without = (figures: Float32Array) => figures.filter((_, i) => i % model.header.inputs.length !== constant)
+  const older = encodeScorer({
+    ...model,
+    header: { ...model.header, inputs: model.header.inputs.filter((_, i) => i !== constant) },
+    denseWeights: without(model.denseWeights),
+    denseMeans: without(model.denseMeans),
+    denseScales: without(model.denseScales),
+    nodeInputs: model.nodeInputs.map((input) => (input > constant && input !== leafInput ? input - 1 : input)),
+  })
+  const read = createTrainedScorer(decodeScorer(older), 'h')
+  for (const { request } of labels)
+    expect(read.score(featuresOf(request), request)).toEqual(scorer.score(featuresOf(request), request))
+})
+
+test('a scorer with a figure that is not known here is refused', () => {
+  const inputs = model.header.inputs.with(3, 'of_another_release')
+  expect(() => decodeScorer(encodeScorer({ ...model, header: { ...model.header, inputs } }))).toThrow('other features')
 })
 
 test('the same step has the same score, whatever was scored before it', () => {
