@@ -7,6 +7,8 @@ export interface ForestOptions {
   minLeaf: number
   /** Inputs that are tried at a split, as a share of all. */
   triedShare: number
+  /** Labels that speak against each step down a tree: with as many of a head in a node, half of a step counts. */
+  shrinkage: number
   random: Random
 }
 
@@ -36,7 +38,9 @@ interface Grower {
  * are ranked by the difference of the heads; where both are estimated in the same leaf their errors cancel in it. On MMLU
  * that was worth more than any other choice: two separate forests, or boosted trees, rank hardly better than the n-grams.
  *
- * A leaf that lacks labels of a head takes its parent's rate.
+ * A leaf's rates are drawn towards those of all nodes above it (hierarchical shrinkage, Agarwal et al. 2022,
+ * arXiv:2202.00858): six hundred labels tell less than their leaves say. One that lacks labels of a head takes its
+ * parent's rate.
  */
 export function growForest(
   columns: readonly Float32Array[],
@@ -58,7 +62,7 @@ export function growForest(
   const treeRoots = new Int32Array(options.trees)
   for (let tree = 0; tree < options.trees; tree++) {
     treeRoots[tree] = grower.nodeInputs.length
-    grow(grower, rows, 0.5, 0.5)
+    grow(grower, rows, null)
   }
   return {
     treeRoots,
@@ -77,17 +81,38 @@ interface Tally {
   frontierOnes: number
 }
 
-function grow(grower: Grower, rows: Int32Array, parentOss: number, parentFrontier: number): void {
+/** A node's rate of one head: as its labels have it, and drawn towards those above; of `labels`. */
+interface Rate {
+  own: number
+  drawn: number
+  labels: number
+}
+
+interface Rates {
+  oss: Rate
+  frontier: Rate
+}
+
+function rateOf(labels: number, ones: number, parent: Rate | undefined, shrinkage: number): Rate {
+  const own = labels > 0 ? ones / labels : (parent?.own ?? 0.5)
+  if (!parent) return { own, drawn: own, labels }
+  return { own, drawn: parent.drawn + (own - parent.own) / (1 + shrinkage / parent.labels), labels }
+}
+
+function grow(grower: Grower, rows: Int32Array, parent: Rates | null): void {
   const { nodeInputs, nodeThresholds, nodeJumps, leafValues } = grower
+  const { shrinkage } = grower.options
   const all = tally(grower.targets, rows)
-  const oss = all.oss === 0 ? parentOss : all.ossOnes / all.oss
-  const frontier = all.frontier === 0 ? parentFrontier : all.frontierOnes / all.frontier
+  const rates: Rates = {
+    oss: rateOf(all.oss, all.ossOnes, parent?.oss, shrinkage),
+    frontier: rateOf(all.frontier, all.frontierOnes, parent?.frontier, shrinkage),
+  }
   const split = isPure(all) ? null : findSplit(grower, rows, all)
   if (!split) {
     nodeInputs.push(leafInput)
     nodeThresholds.push(0)
     nodeJumps.push(leafValues.length / 2)
-    leafValues.push(Math.round(oss * fullLeaf), Math.round(frontier * fullLeaf))
+    leafValues.push(Math.round(rates.oss.drawn * fullLeaf), Math.round(rates.frontier.drawn * fullLeaf))
     return
   }
   const node = nodeInputs.length
@@ -96,10 +121,10 @@ function grow(grower: Grower, rows: Int32Array, parentOss: number, parentFrontie
   nodeJumps.push(0)
   const column = grower.columns[split.input]!
   const isLeft = (row: number) => column[row]! <= split.threshold
-  grow(grower, rows.filter(isLeft), oss, frontier)
+  grow(grower, rows.filter(isLeft), rates)
   nodeJumps[node] = nodeInputs.length - node
   const right = rows.filter((row) => !isLeft(row))
-  grow(grower, right, oss, frontier)
+  grow(grower, right, rates)
 }
 
 function findSplit(grower: Grower, rows: Int32Array, all: Tally): { input: number; threshold: number } | null {

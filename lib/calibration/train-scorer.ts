@@ -37,7 +37,7 @@ const minLabels = 60
 const folds = 5
 const linear = { c: 0.5, maxIterations: 60 }
 const latentDims = 24
-const forestOptions = { trees: 80, triedShare: 0.3 }
+const forestOptions = { trees: 80, triedShare: 0.3, shrinkage: 100 }
 /** A leaf holds 15 labels, and more where there are so many that the forest would outgrow a few megabytes. */
 const minLeafOf = (labels: number) => Math.max(15, Math.round(labels / 600))
 
