@@ -3,6 +3,8 @@ import type { Random } from './seeded-random.ts'
 
 export interface ForestOptions {
   trees: number
+  /** Trees more that see these inputs alone, half of them at a split. */
+  focused?: { trees: number; inputs: readonly number[] }
   /** Labels of each head that a leaf holds at least. */
   minLeaf: number
   /** Inputs that are tried at a split, as a share of all. */
@@ -11,6 +13,9 @@ export interface ForestOptions {
   shrinkage: number
   random: Random
 }
+
+/** Of few inputs the half is tried: among so few one that says nothing should seldom be the only choice. */
+const focusedShare = 0.5
 
 /** Targets of both heads by row: 0, 1, or `unlabelled`. */
 export interface Targets {
@@ -25,7 +30,7 @@ interface Grower {
   targets: PackedTargets
   options: ForestOptions
   tried: number
-  /** Indexes of inputs, shuffled as they are drawn. */
+  /** Indexes of the inputs that the present tree sees, shuffled as they are drawn. */
   drawing: Int32Array
   nodeInputs: number[]
   nodeThresholds: number[]
@@ -59,8 +64,13 @@ export function growForest(
     nodeJumps: [],
     leafValues: [],
   }
-  const treeRoots = new Int32Array(options.trees)
-  for (let tree = 0; tree < options.trees; tree++) {
+  const focused = options.focused ?? { trees: 0, inputs: [] }
+  const treeRoots = new Int32Array(options.trees + focused.trees)
+  for (let tree = 0; tree < treeRoots.length; tree++) {
+    if (tree === options.trees) {
+      grower.drawing = Int32Array.from(focused.inputs)
+      grower.tried = Math.ceil(focusedShare * focused.inputs.length)
+    }
     treeRoots[tree] = grower.nodeInputs.length
     grow(grower, rows, null)
   }
@@ -129,7 +139,7 @@ function grow(grower: Grower, rows: Int32Array, parent: Rates | null): void {
 
 function findSplit(grower: Grower, rows: Int32Array, all: Tally): { input: number; threshold: number } | null {
   const { columns, targets, options, tried, drawing } = grower
-  const width = columns.length
+  const width = drawing.length
   const { random, minLeaf } = options
   let best: { input: number; threshold: number } | null = null
   let bestGain = 1e-9

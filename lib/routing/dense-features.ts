@@ -2,6 +2,7 @@ import type { ChatRequest } from '#lib/events/chat-request'
 import type { StepKind } from '#lib/events/types.generated'
 import type { StepFeatures } from './features.ts'
 import { textsOf } from './message-text.ts'
+import { structureNames, structureReader } from './request-structure.ts'
 import { scanTask } from './task-scan.ts'
 import { readTaskShape, shapeNames, shapeSize } from './task-shape.ts'
 import { cueWords } from './task-words.ts'
@@ -41,14 +42,18 @@ const requestNames = [
   'unrecovered',
 ] as const
 
-/** Every figure that a trained scorer sees beside the n-grams. A scorer stores these names and refuses to read others. */
-export const denseNames: readonly string[] = [
+const figureNames: readonly string[] = [
   ...requestNames,
   ...toolShapeNames.map((name) => `tool_${name}`),
   ...shapeNames.map((name) => `task_${name}`),
   ...cueWords.map((word) => `cue_${word}`),
 ]
+
+/** Every figure that a trained scorer sees beside the n-grams. A scorer stores these names and refuses to read others. */
+export const denseNames: readonly string[] = [...figureNames, ...structureNames.map((name) => `structure_${name}`)]
 export const denseSize = denseNames.length
+
+const readStructure = structureReader(figureNames)
 
 /** Writes `denseSize` figures. `features` are those of `request`. */
 export function readDense(features: StepFeatures, request: Pick<ChatRequest, 'messages'>, out: Float32Array): void {
@@ -77,5 +82,7 @@ export function readDense(features: StepFeatures, request: Pick<ChatRequest, 'me
   const last = request.messages.findLast((message) => message.role === 'user')
   readTaskShape(scanTask(last ? textsOf(last).join('\n') : ''), out, i)
   i += shapeSize
+  readStructure(out, i)
+  i += structureNames.length
   if (i !== denseSize) throw new TypeError(`${i} figures were written of ${denseSize}`)
 }

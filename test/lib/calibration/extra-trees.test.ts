@@ -39,3 +39,16 @@ test('a head without labels where a leaf is has the rate from above', () => {
   const half = { ...targets, frontier: targets.frontier.map((target, row) => (row % 2 === 0 ? target : unlabelled)) }
   expect(ratesOf(0, 1, half).frontier).toBeCloseTo(0.75, 1)
 })
+
+test('focused trees ask about their inputs alone', () => {
+  const forest = growForest(columns, rows, targets, {
+    trees: 0,
+    focused: { trees: 20, inputs: [0] },
+    minLeaf: 15,
+    triedShare: 1,
+    shrinkage: 0,
+    random: seededRandom(1),
+  })
+  expect(forest.treeRoots).toHaveLength(20)
+  expect(new Set(forest.nodeInputs)).toEqual(new Set([0, 255]))
+})
