@@ -43,7 +43,8 @@ interface Run {
   ngrams: CurveFigures
   /** Words and word pairs under logistic regression, no part of it. */
   words: CurveFigures
-  prior: CurveFigures
+  /** null where all steps are of one group. */
+  prior: CurveFigures | null
   /** The chances that the outcomes were drawn by; null of real outcomes. */
   chances: CurveFigures | null
   ece: number
@@ -96,6 +97,9 @@ async function runSplit(rows: readonly (LabelledStep | DrawnStep)[], part: Part,
   const curve = (scores: readonly number[]) => curveFigures(rankByScore(scores), outcomes).figures!
   const groupGains = (steps: typeof test) => steps.map((step) => ({ group: step.group, gain: gainGot(step) }))
   const learned = withBothOutcomes(labels.map((label) => ({ ...label, ...label.outcome })))
+  const learnedPrior = groupPrior(groupGains(learned))
+  const priorGains = () =>
+    part.isDrawn ? test.map(({ group }) => learnedPrior(group)) : crossFittedGroupPrior(groupGains(test), seed)
   const chances = test.flatMap((step) => ('chances' in step ? [step.chances.frontier - step.chances.oss] : []))
   const calibration = calibrationFigures(
     estimates.map(({ pSuccess }, i) => ({ probability: pSuccess, outcome: test[i]!.oss })),
@@ -104,11 +108,7 @@ async function runSplit(rows: readonly (LabelledStep | DrawnStep)[], part: Part,
     scorer: curve(estimates.map(({ pSuccess, pFrontier }) => (pFrontier ?? 1) - pSuccess)),
     ngrams: curve(estimates.map(({ linear }) => linear.frontier - linear.oss)),
     words: curve(wordRegressionGains(learned, test)),
-    prior: curve(
-      part.isDrawn
-        ? test.map(({ group }) => groupPrior(groupGains(learned))(group))
-        : crossFittedGroupPrior(groupGains(test), seed),
-    ),
+    prior: new Set(test.map(({ group }) => group)).size > 1 ? curve(priorGains()) : null,
     chances: chances.length === test.length ? curve(chances) : null,
     ece: calibration.ece,
     brierSkill: calibration.brierSkill ?? 0,
@@ -117,7 +117,7 @@ async function runSplit(rows: readonly (LabelledStep | DrawnStep)[], part: Part,
 
 function figuresOf(name: string, part: Part, runs: readonly Run[]): Figure[] {
   const apgr = runs.map(({ scorer }) => scorer.apgr)
-  const over = (peer: 'ngrams' | 'words' | 'prior') => runs.map((run) => run.scorer.apgr - run[peer].apgr)
+  const over = (peer: 'ngrams' | 'words' | 'prior') => runs.map((run) => run.scorer.apgr - run[peer]!.apgr)
   const meanOf = (figure: (run: Run) => number) => mean(runs.map(figure)).toFixed(3)
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`
   const published =
@@ -148,14 +148,14 @@ function figuresOf(name: string, part: Part, runs: readonly Run[]): Figure[] {
       target: { atLeast: 0 },
       note: `lower 90 % bound; those alone: ${meanOf(({ words }) => words.apgr)}`,
     },
-    ...(runs.every(({ prior }) => Math.abs(prior.apgr - 0.5) < 0.02)
+    ...(runs.every(({ prior }) => prior === null)
       ? []
       : [
           {
             name: `${name}, APGR above a prior by the unseen group`,
             value: lowerBound(over('prior')),
             unit: '',
-            note: `lower 90 % bound; the prior, learned on ${part.isDrawn ? 'the same labels' : "the test's own outcomes, cross-fitted"}: ${meanOf(({ prior }) => prior.apgr)}`,
+            note: `lower 90 % bound; the prior, learned on ${part.isDrawn ? 'the same labels' : "the test's own outcomes, cross-fitted"}: ${meanOf(({ prior }) => prior!.apgr)}`,
           },
         ]),
     {
