@@ -65,10 +65,12 @@ export function structureReader(names: readonly string[]): (out: Float32Array, a
     }
   })
   return (out, at) => {
+    out.fill(0, at, at + regressions.length)
+    if (out[tools] === 0) return
     for (const [index, { intercept, places, weights }] of regressions.entries()) {
       let sum = intercept
       for (let i = 0; i < places.length; i++) sum += weights[i]! * out[places[i]!]!
-      out[at + index] = out[tools] === 0 ? 0 : 1 / (1 + Math.exp(-sum))
+      out[at + index] = 1 / (1 + Math.exp(-sum))
     }
   }
 }

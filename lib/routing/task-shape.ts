@@ -112,9 +112,24 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   let names = 0
   let foreign = 0
   classCounts.fill(0)
+  let distinct = 0
+  let distinctContent = 0
+  let repeated = 0
+  let most = 0
+  beginSet()
   for (let index = 0; index < wordCount; index++) {
-    const slot = slotOf(words[index]!)
+    const hash = words[index]!
+    const slot = slotOf(hash)
     const role = wordRoles[slot]!
+    if (distinct < mostEntered) {
+      const count = countIn(hash)
+      if (count === 1) distinct++
+      if (!(role & STOP_WORD) && scan.lengths[index]! >= contentLetters) {
+        if (count === 1) distinctContent++
+        else if (count === 2) repeated++
+        if (count > most) most = count
+      }
+    }
     if (role & STOP_WORD) stop++
     if (role > OTHER_LANGUAGE) countClasses(role >> FIRST_CLASS_BIT)
     if (role & OTHER_LANGUAGE) foreign++
@@ -145,7 +160,7 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   out[i++] = share(charKinds.quote)
   out[i++] = share(charKinds.upper)
   out[i++] = ofWords(stop)
-  out[i++] = ofWords(enterWords(words, 0, wordCount, false))
+  out[i++] = ofWords(distinct)
   out[i++] = chars[charKinds.percent]! > 0 ? 1 : 0
   out[i++] = chars[charKinds.dollar]! > 0 ? 1 : 0
   out[i++] = Math.log1p(scan.assignments)
@@ -172,7 +187,6 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   i += itemFigures
 
   const distinctNumbers = enterWords(scan.numbers, 0, scan.numberCount, false)
-  const repeats = readRepeats(scan)
   out[i++] = counted(scan.ands)
   out[i++] = counted(scan.ors)
   out[i++] = counted(chars[charKinds.comma]!)
@@ -183,9 +197,9 @@ export function readTaskShape(scan: TaskScan, out: Float32Array, at: number): vo
   out[i++] = counted(scan.sentences)
   out[i++] = counted(scan.longestSentence)
   out[i++] = counted(scan.longestList)
-  out[i++] = counted(repeats.words)
-  out[i++] = counted(repeats.most)
-  out[i++] = repeats.words / (repeats.distinct || 1)
+  out[i++] = counted(repeated)
+  out[i++] = counted(most)
+  out[i++] = repeated / (distinctContent || 1)
   out[i++] = counted(scan.names)
   out[i++] = ofWords(foreign)
   out[i++] = scan.cyrillic / (total || 1)
@@ -266,15 +280,18 @@ const setKeys = new Int32Array(setSize)
 const setCounts = new Int32Array(setSize)
 let setStamp = 0
 
+function beginSet(): void {
+  if (++setStamp < 0x7fffffff) return
+  setStamps.fill(0)
+  setStamp = 1
+}
+
 /** Words beyond these are not entered: the set must keep free slots. */
 const mostEntered = setSize / 2
 
 /** Makes the set that of these words; returns how many distinct ones. */
 function enterWords(words: Int32Array, from: number, to: number, contentOnly: boolean): number {
-  if (++setStamp === 0x7fffffff) {
-    setStamps.fill(0)
-    setStamp = 1
-  }
+  beginSet()
   let distinct = 0
   for (let index = from; index < to && distinct < mostEntered; index++) {
     const hash = words[index]!
@@ -295,6 +312,16 @@ function find(hash: number, add: boolean): boolean {
   return false
 }
 
+/** Enters it; how often it was entered by now. */
+function countIn(hash: number): number {
+  const slot = slotIn(hash)
+  if (setStamps[slot] === setStamp) return ++setCounts[slot]!
+  setStamps[slot] = setStamp
+  setKeys[slot] = hash
+  setCounts[slot] = 1
+  return 1
+}
+
 /** Where it is in the set, or would be. */
 function slotIn(hash: number): number {
   let slot = (hash ^ (hash >>> 13)) & (setSize - 1)
@@ -304,27 +331,6 @@ function slotIn(hash: number): number {
 
 /** A content word has at least so many letters. */
 const contentLetters = 3
-
-/** What is spoken of more than once: words that are no stop words, and how often the most frequent one stands there. */
-function readRepeats({ words, lengths, wordCount }: TaskScan): { distinct: number; words: number; most: number } {
-  let distinct = 0
-  let repeated = 0
-  let most = 0
-  enterWords(words, 0, 0, false)
-  for (let index = 0; index < wordCount && distinct < mostEntered; index++) {
-    const hash = words[index]!
-    if (lengths[index]! < contentLetters || wordRoles[slotOf(hash)]! & STOP_WORD) continue
-    const slot = slotIn(hash)
-    const count = setStamps[slot] === setStamp ? setCounts[slot]! + 1 : 1
-    setStamps[slot] = setStamp
-    setKeys[slot] = hash
-    setCounts[slot] = count
-    if (count === 1) distinct++
-    else if (count === 2) repeated++
-    if (count > most) most = count
-  }
-  return { distinct, words: repeated, most }
-}
 
 /** Part of an item's words that are in the set. */
 function shareEntered(words: Int32Array, item: TaskItem): number {
