@@ -1,7 +1,10 @@
 import { formatOrigin } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
-import type { AttemptRecord, AuditRecord, DecisionRecord, StepFeedback } from '#lib/events/types.generated'
+import { parseFeedback } from '#lib/events/parse-step'
+import { validateFeedback } from '#lib/events/validate-feedback'
+import type { AttemptRecord, AuditRecord, DecisionRecord } from '#lib/events/types.generated'
 import { isTransientVerdict, isUnverifiable, verdicts, type Verdict } from '#lib/models/verdicts'
+import type { InboundRecord } from '#lib/stream/types'
 import type { AttemptEntry, DecisionEntry, Fold, Folded, LogPosition } from './fold.ts'
 
 export interface FoldedRecord {
@@ -44,16 +47,21 @@ export async function foldAuditRecord(
   }
 }
 
-/** A caller's verdict. Its time is the caller's word: never later than when the broker or producer had it. */
+/**
+ * A caller's verdict, as Avro or JSON. Its time is the caller's word: never later than when the broker or producer had it.
+ * Throws SHUNT_EVENT_UNDECODABLE and SHUNT_EVENT_INVALID.
+ */
 export async function foldFeedback(
   fold: Fold,
-  feedback: StepFeedback,
+  codec: Pick<Codec, 'decode'>,
+  record: InboundRecord,
   at: LogPosition,
-  timestampMs: number,
 ): Promise<FoldedRecord | null> {
+  const feedback = await parseFeedback(record, codec)
+  validateFeedback(feedback)
   const { tenantId, taskId, stepId, verdict } = feedback
   if (verdict === 'unknown') return null
-  const atMs = Math.max(0, Math.min(feedback.atMs, timestampMs))
+  const atMs = Math.max(0, Math.min(feedback.atMs, record.timestampMs))
   const state = await fold.feedback({ tenantId, taskId, stepId, right: verdict === 'right', atMs }, at)
   return { tenantId, state, overMicroUsd: 0 }
 }

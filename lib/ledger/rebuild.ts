@@ -126,12 +126,12 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
 
   async function take(topic: Topic, record: InboundRecord): Promise<void> {
     const at = { place: placeOf(topic, record), offset: record.offset }
+    positions.set(at.place, record.offset)
     if (topic === 'agent.control') {
       const order = readBudgetOrder(await codec.decode('control-order', record.value))
       if (order) await setCap({ redis, namespace }, order)
     } else if (topic === 'agent.feedback') {
-      const feedback = await codec.decode('step-feedback', record.value)
-      await inTurn(`${at.place} ${feedback.tenantId}`, () => foldFeedback(fold, feedback, at, record.timestampMs))
+      await inTurn(at.place, () => foldFeedback(fold, codec, record, at))
     } else {
       const link = await codec.decode('audit-record', record.value)
       await inTurn(at.place, async () => {
@@ -139,15 +139,18 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
         if (link.type === 'decision') await restoreClaim(link.body)
       })
     }
-    positions.set(at.place, record.offset)
     folded += 1
+  }
+
+  /** Bytes that are no record are in the log as in any other: they stand for nothing. */
+  function passOver(error: unknown): void {
+    if (error instanceof ShuntError && !error.retryable) deps.log.warn({ err: error }, 'a record cannot be folded')
+    else failure ??= { error }
   }
 
   /** Begins `work` after what was begun under the same name; waits only where too much is under way. */
   async function inTurn(name: string, work: () => Promise<unknown>): Promise<void> {
-    const turn = (chains.get(name) ?? Promise.resolve()).then(work).catch((error: unknown) => {
-      failure ??= { error }
-    })
+    const turn = (chains.get(name) ?? Promise.resolve()).then(work).catch(passOver)
     chains.set(name, turn)
     underWay += 1
     void turn.finally(() => {
@@ -171,14 +174,7 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
         groupPrefix: inNamespace(namespace, 'ledger-rebuild'),
         onRecord: async (record) => {
           if (failure || record.value === null) return
-          try {
-            await take(topic, record)
-          } catch (error) {
-            // Bytes that are no record are in the log as in any other: they stand for nothing.
-            if (error instanceof ShuntError && !error.retryable)
-              deps.log.warn({ err: error }, 'a record cannot be folded')
-            else failure ??= { error }
-          }
+          await take(topic, record).catch(passOver)
           if (folded % 1_000 === 0) options.onProgress?.({ folded, total: Math.max(total, folded) })
         },
       })

@@ -27,8 +27,8 @@ export interface LedgerHandleDeps {
 
 /**
  * A record of agent.audit or agent.feedback into Redis; an order of agent.control into the audit, and a cap among them into
- * Redis too. What the audit holds was written by services: a record that cannot be read is told of and passed over, since
- * a ledger that stops there would stop all.
+ * Redis too. What callers and operators wrote and nobody can read is rejected. What the audit holds was written by
+ * services: there it is told of and passed over.
  */
 export function createLedgerHandle(deps: LedgerHandleDeps): Handle {
   return async (record) => {
@@ -38,7 +38,7 @@ export function createLedgerHandle(deps: LedgerHandleDeps): Handle {
       const folded = topic === undefined ? null : await foldRecord(deps, topic, record)
       if (folded) await settle(deps, folded)
     } catch (error) {
-      if (isRetryable(error) || !(error instanceof ShuntError)) throw error
+      if (topic !== 'agent.audit' || isRetryable(error) || !(error instanceof ShuntError)) throw error
       deps.unreadable(record, error)
     }
     if (topic !== undefined) await deps.state.note(placeOf(topic, record), record.offset)
@@ -49,8 +49,7 @@ export function createLedgerHandle(deps: LedgerHandleDeps): Handle {
 
 async function foldRecord(deps: LedgerHandleDeps, topic: Topic, record: InboundRecord): Promise<FoldedRecord | null> {
   const at = { place: placeOf(topic, record), offset: record.offset }
-  if (topic === 'agent.feedback')
-    return foldFeedback(deps.fold, await deps.codec.decode('step-feedback', record.value), at, record.timestampMs)
+  if (topic === 'agent.feedback') return foldFeedback(deps.fold, deps.codec, record, at)
   return foldAuditRecord(deps.fold, deps.codec, await deps.codec.decode('audit-record', record.value), at)
 }
 

@@ -2,13 +2,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import { addCalibrateCommand } from '../../../cli/commands/calibrate.ts'
 import { addEvaluateCommand } from '../../../cli/commands/evaluate.ts'
 import { addPolicyCommand } from '../../../cli/commands/policy.ts'
 import { addScoreCommand } from '../../../cli/commands/score.ts'
 import { runCommand } from '../../support/run-command.ts'
 import { syntheticLabels } from '../../support/synthetic-labels.ts'
+
+// Scorers are trained here, on a machine that may be slow: a limit for what hangs.
+vi.setConfig({ testTimeout: 120_000 })
 
 const dir = mkdtempSync(join(tmpdir(), 'shunt-calibrate-'))
 afterAll(() => rmSync(dir, { recursive: true, force: true }))

@@ -76,10 +76,21 @@ test('one of a tenant that no policy ever knew is passed over', async () => {
   expect(noted).toHaveLength(1)
 })
 
-test('bytes that are no record are told of and passed over: a ledger that stops there would stop all', async () => {
+test('bytes in the audit that are no record are told of and passed over', async () => {
   const { handle, noted, told } = ledger()
   expect(await handle(recordOf(Buffer.from('xyz'), { topic: 'agent.audit' }), signal)).toEqual({ records: [] })
   expect([noted.length, told]).toEqual([1, ['ShuntError']])
+})
+
+test('I7: feedback may be JSON, and what is none is for the dead letters', async () => {
+  const { handle, noted } = ledger()
+  const json = { stepId: 's', taskId: 't', tenantId: 'acme', verdict: 'right', atMs: nowMs }
+  await handle(recordOf(Buffer.from(JSON.stringify(json)), { topic: 'agent.feedback' }), signal)
+  expect(noted).toHaveLength(1)
+  for (const value of ['xyz', JSON.stringify({ ...json, verdict: 'fine' })]) {
+    const record = recordOf(Buffer.from(value), { topic: 'agent.feedback' })
+    await expect(handle(record, signal)).rejects.toMatchObject({ retryable: false })
+  }
 })
 
 test("an operator's order goes into the audit, and a cap among them into force", async () => {
