@@ -11,7 +11,7 @@ const call = (name: unknown) => ({ type: 'function', function: { name, arguments
 
 test('tools that an answer calls are named once each, and what it invents is not', () => {
   expect(offeredToolsCalled(request, answer([call('search'), call('search'), call('fly')]))).toEqual(['search'])
-  expect(offeredToolsCalled({} as ChatRequest, answer([call('search')]))).toEqual([])
+  expect(offeredToolsCalled({}, answer([call('search')]))).toEqual([])
 })
 
 test.each([[undefined], [null], ['x'], [[null, 7, {}, { function: { name: 7 } }]]])(
