@@ -279,6 +279,16 @@ export const policySchema = z.strictObject({
       whenUnverifiable: z.enum(['accept', 'reroute']).default('accept'),
     })
     .prefault({}),
+  /** Of steps that their model failed. */
+  reroute: z
+    .strictObject({
+      /**
+       * Show the frontier the weak answer of the open model, with what was wrong with it (lib/worker/hint.ts). It is paid
+       * for as part of the prompt. Not set: the frontier gets the step's own request.
+       */
+      hint: z.boolean().optional(),
+    })
+    .optional(),
   limits: z
     .strictObject({
       /** Attempts a step may have in all. @default 3 */

@@ -11,7 +11,10 @@ import type { NamedPlace } from './permits.ts'
 /** A step that may be sent: everything that a call needs to know. */
 export interface ModelJob {
   routed: RoutedStep
+  /** The step's own. */
   request: ChatRequest
+  /** What a frontier model gets: the step's own request, with a hint where the policy that decided says so. */
+  hinted: ChatRequest
   model: PolicyModel
   /** Whether the step may go there now; asked right before each call, of both policies (permits.ts). */
   permits: (place: NamedPlace) => boolean

@@ -12,6 +12,7 @@ import type { Verifier } from '#lib/verification/verifier'
 import type { NextTurn } from './batch-turns.ts'
 import { noCall, type CallEnd, type CallModel, type ModelJob } from './call-end.ts'
 import { conclude, endUntried, type ConcludeDeps } from './conclude.ts'
+import { hintOf, withHint } from './hint.ts'
 import { judge } from './judge.ts'
 import { whyNotPermitted, whyNowhere, type ForbiddenBecause, type NamedPlace } from './permits.ts'
 
@@ -82,6 +83,7 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
       `the policy that decided has no ${decision.tier} model ${decision.model}`,
     )
   const { request } = validateRequest(step.request, decided)
+  const hinted = decision.tier === 'frontier' ? withHint(request, hintOf(routed.attempts, decided)) : request
   const timed = { deadlineAtMs: step.deadlineAtMs, receivedAtMs: origin.receivedAtMs, priority: step.priority }
   const deadlineAtMs = deadlineOf(timed, decided)
   const permits: ModelJob['permits'] = (place) => {
@@ -92,7 +94,7 @@ function prepare(deps: RoutedStepDeps, routed: RoutedStep): { job: ModelJob; why
   const call = { tier: decision.tier, model: decision.model }
   const orders = deps.orders.of({ tenantId, taskId, batchId, publishedAtMs: origin.receivedAtMs, call }, deadlineAtMs)
   const knownPlaces = placesOf(model.id, inForce, decided)
-  const job = { routed, request, model, permits, orders, knownPlaces, policy: inForce, deadlineAtMs }
+  const job = { routed, request, hinted, model, permits, orders, knownPlaces, policy: inForce, deadlineAtMs }
   return { job, why: isGone ? 'not_in_policy' : whyNowhere(step, model.id, inForce, decided) }
 }
 

@@ -12,6 +12,7 @@ import type { Scoring } from '#lib/routing/scoring'
 import type { ScoreStep } from '#lib/scoring/score-step'
 import type { Handled } from '#lib/stream/types'
 import { tenantHeaders } from '#lib/worker/fair-key'
+import { countHintTokens, hintOf } from '#lib/worker/hint'
 import { decideWithinBudget, type DecideWithinBudgetDeps } from './decide-within-budget.ts'
 
 export interface DecideDeps extends DecideWithinBudgetDeps {
@@ -45,6 +46,8 @@ export async function decideStep(deps: DecideDeps, input: StepToDecide, policy: 
   const scoring = await deps.scoreStep(step, request, features, policy)
   deps.scored(features, scoring, policy)
   const facts = factsOf(step, request, attempts, origin.receivedAtMs, features, scoring)
+  // An open model gets no hint: its bound is then a little high.
+  facts.promptTokens += countHintTokens(hintOf(attempts, policy.policy))
   const attempt = attempts.length + 1
   const { stepId, taskId, tenantId } = step
   const tools = request.tools?.map((tool) => tool.function.name) ?? []

@@ -53,7 +53,7 @@ export function jobIdOf({ tenantId, stepId, origin, attempt }: QueuedIds): strin
 export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest {
   const { step, origin, decision } = job.routed
   return {
-    request: job.request,
+    request: job.hinted,
     constraints: step.constraints,
     tenantId: step.tenantId,
     model: job.model.id,
@@ -64,7 +64,7 @@ export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest
     publishedAtMs: origin.receivedAtMs,
     held: heldAttemptOf(job.routed),
     vanishedCalls,
-    promptTokensBound: promptTokensBound(job.request, job.model.tokenMarginPpm),
+    promptTokensBound: promptTokensBound(job.hinted, job.model.tokenMarginPpm),
     deadlineAtMs: Number.isFinite(job.deadlineAtMs) ? job.deadlineAtMs : null,
   }
 }

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { expect, inject, onTestFinished, test } from 'vitest'
+import { verdicts } from '#lib/models/verdicts'
+import type { OpenAiRequest } from '../simulators/openai-request.ts'
 import { startPipeline, type Pipeline, type PipelineOptions } from '../support/pipeline.ts'
+import { weakMark } from '../support/pipeline-models.ts'
 import { makeStep } from '../support/pipeline-steps.ts'
 import { waitUntil } from '../support/wait-until.ts'
 
@@ -108,4 +111,25 @@ test('I2: a policy that turns air-gapped closes the queues, and no provider rece
   expect(results.get('after')).toMatchObject({ tier: 'oss', status: 'completed' })
   expect(pipeline.models.callsOf('after')).toBe(1)
   expect(pipeline.models.frontier.arrivals).toHaveLength(1)
+})
+
+test('the frontier is shown the weak answer where the policy says so, and not where it does not', async () => {
+  const pipeline = await start({})
+  const weak = (stepId: string) => makeStep(stepId, { says: weakMark })
+  const plain = await resultsOf(pipeline, [weak('plain')])
+  const hash = await pipeline.activatePolicy({ reroute: { hint: true } })
+  await waitUntil(() => pipeline.logOf('classifier', 0).includes(hash), 'the classifier to follow')
+  const hinted = await resultsOf(pipeline, [weak('hinted')], 2)
+  for (const result of [plain.get('plain'), hinted.get('hinted')])
+    expect(result).toMatchObject({ tier: 'frontier', attempts: [{ verdict: 'truncated' }, { verdict: 'ok' }] })
+  const sent = pipeline.models.frontier.arrivals.map(({ body }) => (body as OpenAiRequest).messages)
+  expect(sent).toMatchObject([
+    [{ role: 'user', content: `step plain ${weakMark}` }],
+    [
+      { role: 'user', content: `step hinted ${weakMark}` },
+      { role: 'assistant', content: 'cut o' },
+      { role: 'user', content: expect.stringContaining(verdicts.truncated.meaning) as string },
+    ],
+  ])
+  await pipeline.expectAudit()
 })

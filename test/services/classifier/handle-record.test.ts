@@ -173,6 +173,19 @@ describe('a step that comes back', () => {
     })
   })
 
+  test('I3: is bounded with the hint that a frontier model will get', async () => {
+    const hinting = { ...policy, policy: { ...policy.policy, reroute: { hint: true } } }
+    const answer = JSON.stringify({ choices: [{ message: { content: 'Is it? '.repeat(100) } }] })
+    const decide = async (inForce: typeof policy) => {
+      const handle = createHandle({ ...classifier().deps, policyInForce: () => inForce })
+      const { routed, decisions } = await read(await handle(reroute([{ ...weakAttempt, answer }]), signal))
+      return { tokens: decisions[0]!.facts.promptTokens, bound: routed[0]!.decision.boundMicroUsd }
+    }
+    const [plain, hinted] = [await decide(policy), await decide(hinting)]
+    expect(hinted.tokens).toBeGreaterThan(plain.tokens + 200)
+    expect(hinted.bound).toBeGreaterThan(plain.bound)
+  })
+
   test('fails with its best weak answer once its attempts are used up', async () => {
     const frontier = { ...weakAttempt, tier: 'frontier' as const, model: 'gpt-5.6-terra', answer: '{"better":true}' }
     const attempts = [weakAttempt, { ...frontier, attempt: 2 }, { ...weakAttempt, attempt: 3 }]

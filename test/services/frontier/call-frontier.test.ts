@@ -47,7 +47,7 @@ function harness() {
       decision: { attempt: 1 },
     },
     model: { id: 'big', tokenMarginPpm: 1_150_000 },
-    request: { messages: [] },
+    hinted: { messages: [] },
     permits: () => true,
     orders: orders.of({ ...step, call: { tier: 'frontier', model: 'big' } }, 60_000),
     deadlineAtMs: 60_000,

@@ -184,7 +184,7 @@ test('a step without a deadline is called, since its stored request has none eit
   const job = {
     routed,
     model: { id: 'big', tokenMarginPpm: 1_150_000 },
-    request: stored.request,
+    hinted: stored.request,
     deadlineAtMs: Infinity,
   } as unknown as ModelJob
   expect(storedRequestOf(job).deadlineAtMs).toBeNull()
