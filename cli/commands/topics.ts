@@ -1,12 +1,14 @@
 import { InvalidArgumentError } from 'commander'
+import { ownResultsTopics } from '#lib/events/results-topic'
 import { topicNames } from '#lib/events/topics'
 import { listTopics } from '#lib/client/list-topics'
-import { aclsOf, roles, type Role } from '#lib/stream/acls'
+import { aclsOf, roles, type AclOptions, type Role } from '#lib/stream/acls'
 import { applyTopics } from '#lib/stream/apply-topics'
 import { actorOf, connect, connectionOf, type AddCommand } from '../context.ts'
 import { aclCommands } from '../format-acls.ts'
 import { wholeNumber } from '../options.ts'
 import { formatDuration, formatTable, plural, writeJson, writeLines } from '../output.ts'
+import { readPolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
 
 export const addTopicsCommand: AddCommand = (program, run) => {
@@ -16,15 +18,20 @@ export const addTopicsCommand: AddCommand = (program, run) => {
     .description('create topics and partitions, and the first offset of each lane; safe to repeat')
     .option('--partitions <count>', 'least number of partitions', wholeNumber(1, 1_000), 4)
     .option('--replication <factor>', "replicas (default: the broker's own)", wholeNumber(1, 9))
+    .option('--policy <file>', 'create the topics for results too that this policy gives tenants')
     .option('--json', 'print what was done as JSON')
     .action(
-      run(async (context, options: { partitions: number; replication?: number; json?: true }) => {
+      run(async (context, options: ApplyFlags) => {
+        const found = options.policy === undefined ? null : await readPolicyFile(context, options.policy)
+        if (found === undefined) return exitCodes.failed
+        const resultsTopics = found ? ownResultsTopics(found.loaded.policy) : []
         const { kafka, codec, log, config } = await connect(context)
         const applied = await applyTopics(
           { kafka, log, nowMs: Date.now, encodeOrder: (order) => codec.encode('control-order', order) },
           {
             namespace: config.namespace,
             partitions: options.partitions,
+            resultsTopics,
             actor: actorOf(context),
             ...(options.replication !== undefined && { replicationFactor: options.replication }),
           },
@@ -36,7 +43,7 @@ export const addTopicsCommand: AddCommand = (program, run) => {
             ...created.map((topic) => `created ${topic}`),
             ...grown.map((topic) => `added partitions to ${topic}`),
             ...lost.map((lane) => `SHUNT_OFFSETS_LOST: ${lane}: run \`shunt lanes recover\``),
-            `${plural(topicNames.length, 'topic')}: ${created.length} created, ${grown.length} grown; ` +
+            `${plural(topicNames.length + resultsTopics.length, 'topic')}: ${created.length} created, ${grown.length} grown; ` +
               `${plural(started.length, 'lane')} started`,
           ])
         return lost.length > 0 ? exitCodes.failed : exitCodes.ok
@@ -79,17 +86,22 @@ export const addTopicsCommand: AddCommand = (program, run) => {
       {},
     )
     .option('--role <role>', 'of one role; may be repeated (default: all)', role, [])
+    .option(
+      '--results-topic <topic>',
+      "a tenant's own, which its publishers may read in place of agent.results",
+      resultsTopic,
+    )
     .option('--command-config <file>', "kafka-acls.sh's own, with what it needs to log in")
     .option('--json', 'print them as JSON')
     .addHelpText('after', `\nRoles: ${roles.join(', ')}. A role without --principal is User:shunt-ROLE.`)
     .action(
-      run(async (context, options: AclOptions) => {
+      run(async (context, options: AclFlags) => {
         const { config } = connectionOf(context)
         const chosen = options.role.length > 0 ? options.role : roles
         const granted = chosen.map((each) => ({
           role: each,
           principal: options.principal[each] ?? `User:shunt-${each}`,
-          acls: aclsOf(each, config.namespace),
+          acls: aclsOf(each, config.namespace, options),
         }))
         if (options.json) writeJson(context, granted)
         else writeLines(context, aclCommands(granted, { brokers: config.brokers, configFile: options.commandConfig }))
@@ -97,11 +109,24 @@ export const addTopicsCommand: AddCommand = (program, run) => {
     )
 }
 
-interface AclOptions {
+interface AclFlags extends AclOptions {
   principal: Partial<Record<Role, string>>
   role: Role[]
   commandConfig?: string
   json?: true
+}
+
+interface ApplyFlags {
+  partitions: number
+  replication?: number
+  policy?: string
+  json?: true
+}
+
+function resultsTopic(text: string): string {
+  if (!text.startsWith('agent.results.'))
+    throw new InvalidArgumentError('write it as the policy does: agent.results.NAME')
+  return text
 }
 
 function roleOf(text: string): Role {
@@ -114,7 +139,7 @@ function role(text: string, before: Role[]): Role[] {
   return [...before, roleOf(text)]
 }
 
-function principal(text: string, before: AclOptions['principal']): AclOptions['principal'] {
+function principal(text: string, before: AclFlags['principal']): AclFlags['principal'] {
   const cut = text.indexOf('=')
   const name = text.slice(cut + 1)
   if (cut < 0 || !/^\w+:[^'\p{C}]+$/u.test(name)) throw new InvalidArgumentError('such as publisher=User:agents')

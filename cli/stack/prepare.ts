@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createCodec } from '#lib/events/codec'
+import { ownResultsTopics } from '#lib/events/results-topic'
 import { registerSchemas } from '#lib/events/register-schemas'
 import { createRegistry } from '#lib/events/registry'
 import { ShuntError } from '#lib/errors'
@@ -40,7 +41,12 @@ export async function prepareStack(addresses: StackAddresses, options: PrepareOp
   const actor = process.env['SHUNT_ACTOR'] ?? userInfo().username
   const { lost } = await applyTopics(
     { kafka, log, nowMs: Date.now, encodeOrder: (order) => codec.encode('control-order', order) },
-    { namespace, actor, ...(options.partitions !== undefined && { partitions: options.partitions }) },
+    {
+      namespace,
+      actor,
+      resultsTopics: ownResultsTopics(loaded.policy),
+      ...(options.partitions !== undefined && { partitions: options.partitions }),
+    },
   )
   if (lost.length > 0) throw new ShuntError('SHUNT_OFFSETS_LOST', `of ${lost.join(', ')}: run \`shunt lanes recover\``)
 

@@ -1,5 +1,6 @@
 import { decodeResult } from '#lib/client/decode-result'
 import { listLanes, type ListedLane } from '#lib/client/list-lanes'
+import { listResultsTopics } from '#lib/client/results-topics'
 import { endOffsets, type ReadDeps } from '#lib/client/topic-range'
 import type { OperatorOrder } from '#lib/control/orders'
 import { createOrdersInForce } from '#lib/control/orders-in-force'
@@ -152,19 +153,22 @@ export async function openTop(
   options: { namespace: string; signal: AbortSignal; services: () => Pick<ProcessView, 'id' | 'url'>[] },
 ): Promise<TopSource> {
   const { namespace, signal } = options
-  const [results, control] = (['agent.results', 'agent.control'] as const).map((topic) => inNamespace(namespace, topic))
+  const results = await listResultsTopics(deps, namespace)
+  const control = inNamespace(namespace, 'agent.control')
   const tally = createTally(deps.nowMs())
   const orders = createOrdersInForce(deps)
   const tail = createTail(deps, {
-    topics: [results!, control!],
+    topics: [...results, control],
     // Orders from their beginning: what stands may be old.
-    from: await endOffsets(deps, results!),
+    from: await endOffsets(deps, results),
     groupPrefix: 'shunt-top',
     async onRecord(record) {
-      if (record.topic === results) {
-        const result = await decodeResult(deps, record)
-        if (result) tally.note(result)
-      } else if (record.value !== null) orders.take(await deps.codec.decode('control-order', record.value))
+      if (record.topic === control) {
+        if (record.value !== null) orders.take(await deps.codec.decode('control-order', record.value))
+        return
+      }
+      const result = await decodeResult(deps, record)
+      if (result) tally.note(result)
     },
   })
   try {

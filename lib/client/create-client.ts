@@ -10,6 +10,7 @@ import type { InboundRecord } from '#lib/stream/types'
 import { decodeResult } from './decode-result.ts'
 import { completeFeedback, type FeedbackInput } from './feedback-input.ts'
 import { createPublisher, type Publishable, type PublisherOptions, type PublishOptions } from './publisher.ts'
+import { listResultsTopics } from './results-topics.ts'
 import { completeStep, type StepInput } from './step-input.ts'
 import { withAdmin } from './topic-range.ts'
 import { createWaits, type RecordPlace, type StepKey, type WaitOptions, type WaitsOptions } from './waits.ts'
@@ -73,8 +74,8 @@ export interface Client {
 
 /**
  * Publishes steps and awaits their results. ONE client a process is enough, and the idea: its single consumer of
- * agent.results serves any number of waits. That consumer has its position before this resolves, so that no result of a
- * step that is published later can be missed.
+ * agent.results, and of the topics for results that tenants have now, serves any number of waits. That consumer has its
+ * position before this resolves, so that no result of a step that is published later can be missed.
  * Throws SHUNT_KAFKA_UNAVAILABLE (retryable) or SHUNT_TOPICS_NOT_APPLIED.
  */
 export async function createClient(deps: ClientDeps, options: ClientOptions): Promise<Client> {
@@ -92,13 +93,15 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
 
   await withAdmin(
     deps,
-    (['agent.steps', 'agent.steps.batch', 'agent.results'] as const).map((name) =>
-      inNamespace(options.namespace, name),
-    ),
+    (['agent.steps', 'agent.steps.batch'] as const).map((name) => inNamespace(options.namespace, name)),
     () => Promise.resolve(),
   )
   const tail = follows
-    ? createTail(deps, { topics: [inNamespace(options.namespace, 'agent.results')], from: 'end', onRecord: receive })
+    ? createTail(deps, {
+        topics: await listResultsTopics(deps, options.namespace),
+        from: 'end',
+        onRecord: receive,
+      })
     : undefined
   try {
     await Promise.all([tail?.caughtUp, publisher.connect()])

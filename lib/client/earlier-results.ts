@@ -6,6 +6,7 @@ import { createTail, type TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
 import { decodeResult } from './decode-result.ts'
 import type { Publications } from './publications.ts'
+import { listResultsTopics } from './results-topics.ts'
 import { endOffsets, offsetsSince, readRange, withAdmin, type ReadDeps } from './topic-range.ts'
 
 export interface EarlierResultsDeps extends ReadDeps {
@@ -18,9 +19,9 @@ const clockSkewMs = 600_000
 const retryMs = 1_000
 
 /**
- * Results that a run's own ear for agent.results cannot hear, since they were written before it began: a step that is
+ * Results that a run's own ear for results cannot hear, since they were written before it began: a step that is
  * published again gets no second result. Its DuplicateRecord in agent.audit names the record that won; the step's
- * result is not older than that one, so agent.results is read from there. A look for old results that went by a fixed
+ * result is not older than that one, so results are read from there. A look for old results that went by a fixed
  * time would either read a day of them on every run or miss those of a policy with a longer window.
  */
 export interface EarlierResults {
@@ -43,8 +44,8 @@ export async function createEarlierResults(
   deps: EarlierResultsDeps,
   { namespace }: { namespace: string },
 ): Promise<EarlierResults> {
-  const resultsTopic = inNamespace(namespace, 'agent.results')
-  const start = await endOffsets(deps, resultsTopic)
+  const topics = await listResultsTopics(deps, namespace)
+  const start = await endOffsets(deps, topics)
   let followed: Followed | undefined
   let lookBack: Promise<void> | undefined
   const closing = new AbortController()
@@ -54,7 +55,7 @@ export async function createEarlierResults(
       const result = await decodeResult(deps, record)
       if (result) publications.offer(result, record)
     }
-    await readRange(deps, { topics: [resultsTopic], from, onRecord, signal })
+    await readRange(deps, { topics, from, onRecord, signal })
   }
 
   /** One reading for all duplicates that came during the one before; one that fails is tried again until the end. */
@@ -63,7 +64,7 @@ export async function createEarlierResults(
       const places = firsts.splice(0)
       try {
         const sinceMs = (await oldestTimestamp(deps, places, signal)) - clockSkewMs
-        await offerFrom(await offsetsSince(deps, resultsTopic, sinceMs), publications, signal)
+        await offerFrom(await offsetsSince(deps, topics, sinceMs), publications, signal)
       } catch (err) {
         if (signal.aborted) return
         deps.log.warn({ err }, 'earlier results cannot be read; trying again')

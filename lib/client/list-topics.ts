@@ -1,3 +1,4 @@
+import { isResultsTopic } from '#lib/events/results-topic'
 import { inNamespace, topicNames, topics } from '#lib/events/topics'
 import { withAdmin, type ReadDeps } from './topic-range.ts'
 
@@ -15,10 +16,12 @@ export interface ListedTopic {
 export function listTopics(deps: Pick<ReadDeps, 'kafka'>, namespace: string): Promise<ListedTopic[]> {
   return withAdmin(deps, [], async (admin) => {
     const there = new Set(await admin.listTopics())
+    const own = topicNames.map((topic) => ({ name: inNamespace(namespace, topic), ...topics[topic] }))
+    const ofTenants = [...there]
+      .filter((name) => isResultsTopic(namespace, name) && own.every((topic) => topic.name !== name))
+      .map((name) => ({ ...topics['agent.results'], name }))
     return Promise.all(
-      topicNames.map(async (topic) => {
-        const name = inNamespace(namespace, topic)
-        const { retentionMs } = topics[topic]
+      [...own, ...ofTenants].map(async ({ name, retentionMs }) => {
         if (!there.has(name)) return { name, partitions: null, offsets: null, retentionMs }
         const ranges = await admin.fetchTopicOffsets(name)
         const offsets = ranges.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)

@@ -10,6 +10,7 @@ import type {
 import type { TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
 import { decodeResult } from './decode-result.ts'
+import { listResultsTopics } from './results-topics.ts'
 import { offsetsSince, readRange, withAdmin, type ReadDeps } from './topic-range.ts'
 
 /** Something that happened to a step of the task. */
@@ -47,7 +48,6 @@ export async function readTaskTimeline(
 ): Promise<TaskTimeline> {
   const { namespace, taskId, tenantId, sinceMs, signal } = options
   const audit = inNamespace(namespace, 'agent.audit')
-  const resultsTopic = inNamespace(namespace, 'agent.results')
   const entries: TimelineEntry[] = []
   const results: StepResult[] = []
   const isWanted = (of: { taskId: string; tenantId: string }): boolean =>
@@ -65,7 +65,7 @@ export async function readTaskTimeline(
     if (result && isWanted(result)) results.push(result)
   }
 
-  const topics = [audit, resultsTopic]
+  const topics = [audit, ...(await listResultsTopics(deps, namespace))]
   await readRange(deps, { topics, from: await startOf(deps, topics, sinceMs), onRecord, signal })
   entries.sort((a, b) => a.atMs - b.atMs || orderOfTypes.indexOf(a.type) - orderOfTypes.indexOf(b.type))
   results.sort((a, b) => a.finishedAtMs - b.finishedAtMs)
@@ -77,8 +77,7 @@ async function startOf(
   topics: readonly string[],
   sinceMs: number | undefined,
 ): Promise<'beginning' | TailOffsets> {
-  if (sinceMs !== undefined)
-    return Object.assign({}, ...(await Promise.all(topics.map((topic) => offsetsSince(deps, topic, sinceMs)))))
+  if (sinceMs !== undefined) return offsetsSince(deps, topics, sinceMs)
   await withAdmin(deps, topics, () => Promise.resolve())
   return 'beginning'
 }

@@ -43,15 +43,28 @@ export async function withAdmin<T>(
   }
 }
 
-/** Where the topic ends now: the next offset of each partition. */
-export function endOffsets(deps: Pick<ReadDeps, 'kafka'>, topic: string): Promise<TailOffsets> {
-  return withAdmin(deps, [topic], async (admin) => byPartition(topic, await admin.fetchTopicOffsets(topic)))
+/** Where the topics end now: the next offset of each partition. */
+export function endOffsets(deps: Pick<ReadDeps, 'kafka'>, topics: readonly string[]): Promise<TailOffsets> {
+  return withAdmin(deps, topics, (admin) => ofEach(topics, (topic) => admin.fetchTopicOffsets(topic)))
 }
 
 /** Where the records of `sinceMs` and later begin. */
-export function offsetsSince(deps: Pick<ReadDeps, 'kafka'>, topic: string, sinceMs: number): Promise<TailOffsets> {
-  return withAdmin(deps, [topic], async (admin) =>
-    byPartition(topic, await admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, Math.floor(sinceMs)))),
+export function offsetsSince(
+  deps: Pick<ReadDeps, 'kafka'>,
+  topics: readonly string[],
+  sinceMs: number,
+): Promise<TailOffsets> {
+  const atMs = Math.max(0, Math.floor(sinceMs))
+  return withAdmin(deps, topics, (admin) => ofEach(topics, (topic) => admin.fetchTopicOffsetsByTimestamp(topic, atMs)))
+}
+
+async function ofEach(
+  topics: readonly string[],
+  offsetsOf: (topic: string) => Promise<{ partition: number; offset: string }[]>,
+): Promise<TailOffsets> {
+  return Object.assign(
+    {},
+    ...(await Promise.all(topics.map(async (topic) => byPartition(topic, await offsetsOf(topic))))),
   )
 }
 

@@ -1,8 +1,8 @@
 import { readRange, topicSpan, type ReadDeps } from '#lib/client/topic-range'
+import { listResultsTopics } from '#lib/client/results-topics'
 import { decodeResult } from '#lib/client/decode-result'
 import { formatOrigin } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
-import { inNamespace } from '#lib/events/topics'
 
 /** Clocks of services and brokers may differ by so much, ms. */
 const clockSkewMs = 600_000
@@ -18,13 +18,13 @@ export async function readStepEnds(
 ): Promise<Map<string, string>> {
   const ends = new Map<string, string>()
   if (wanted.size === 0) return ends
-  const topic = inNamespace(options.namespace, 'agent.results')
-  const { from, until } = await topicSpan(deps, [topic], {
+  const topics = await listResultsTopics(deps, options.namespace)
+  const { from, until } = await topicSpan(deps, topics, {
     sinceMs: options.fromMs - clockSkewMs,
     untilMs: options.untilMs + clockSkewMs,
   })
   await readRange(deps, {
-    topics: [topic],
+    topics,
     from,
     until,
     signal: options.signal,

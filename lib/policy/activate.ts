@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { withAdmin } from '#lib/client/topic-range'
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
+import { ownResultsTopics } from '#lib/events/results-topic'
 import { inNamespace } from '#lib/events/topics'
 import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import type { LoadedPolicy } from './load.ts'
@@ -25,7 +27,8 @@ export interface ActivateOptions {
 /**
  * Publishes scorer and policy to agent.policies and, once that is acknowledged, orders the policy in agent.control.
  * Between the two a crash leaves what nobody uses; ordered and unknown a policy or its scorer can never be.
- * Throws SHUNT_KAFKA_UNAVAILABLE (retryable: activating again is safe).
+ * Throws SHUNT_KAFKA_UNAVAILABLE (retryable: activating again is safe), and SHUNT_TOPICS_NOT_APPLIED for a policy that
+ * names a topic for results that is not there: steps of its tenant could never end.
  */
 export async function activatePolicy(
   deps: ActivateDeps,
@@ -33,6 +36,7 @@ export async function activatePolicy(
   options: ActivateOptions,
 ): Promise<void> {
   const { namespace, actor, reason, scorer = null } = options
+  await demandResultsTopics(deps, loaded, namespace)
   const parts = scorer === null ? [] : splitScorer(scorer)
   const policy = deps.codec.encode('policy-record', {
     hash: loaded.hash,
@@ -66,4 +70,20 @@ export async function activatePolicy(
   } finally {
     await producer.disconnect().catch(() => {})
   }
+}
+
+async function demandResultsTopics(
+  deps: Pick<ActivateDeps, 'kafka'>,
+  { policy }: LoadedPolicy,
+  namespace: string,
+): Promise<void> {
+  const named = ownResultsTopics(policy).map((topic) => inNamespace(namespace, topic))
+  if (named.length === 0) return
+  const there = new Set(await withAdmin(deps, [], (admin) => admin.listTopics()))
+  const missing = named.filter((topic) => !there.has(topic))
+  if (missing.length > 0)
+    throw new ShuntError(
+      'SHUNT_TOPICS_NOT_APPLIED',
+      `the policy names topics that are not there (${missing.join(', ')}): run \`shunt topics apply --policy FILE\` with it`,
+    )
 }

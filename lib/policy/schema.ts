@@ -135,6 +135,17 @@ const tenant = z.strictObject({
   /** Caps, held here against what a step has cost and may still cost; the sum over steps comes with the ledger. */
   taskBudgetMicroUsd: microUsd.nullable().default(null),
   dayBudgetMicroUsd: microUsd.nullable().default(null),
+  /**
+   * Where its results are written in place of agent.results, so that Kafka's access rules can keep tenants apart. It must
+   * be there before the policy is activated: `shunt topics apply --policy FILE`. Left out: agent.results.
+   */
+  resultsTopic: z
+    .string()
+    .regex(
+      /^agent\.results\.[a-z0-9][a-z0-9.-]{0,62}$/,
+      'write agent.results. and then lower-case letters, digits, and . - after the first, at most 63',
+    )
+    .optional(),
 })
 
 /** All conditions that are named must hold. */

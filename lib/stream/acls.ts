@@ -62,14 +62,21 @@ export interface Acl {
   names: readonly string[]
 }
 
+export interface AclOptions {
+  /** Of a tenant, without namespace: a publisher may read this one in place of agent.results. */
+  resultsTopic?: string | undefined
+}
+
 /**
  * Everything that a role needs, and no more. Throw-away groups are read and deleted by their prefix: those of `shunt` and
  * of the client begin with `shunt-`, those of a service with its namespace.
  */
-export function aclsOf(role: Role, namespace: string): Acl[] {
+export function aclsOf(role: Role, namespace: string, { resultsTopic = 'agent.results' }: AclOptions = {}): Acl[] {
   const name = (bare: string): string => inNamespace(namespace, bare)
   const topicsWhere = (may: 'read' | 'write'): string[] =>
-    topicNames.filter((topic) => accessOf(topic)[may].includes(role)).map(name)
+    topicNames
+      .filter((topic) => accessOf(topic)[may].includes(role))
+      .map((topic) => name(role === 'publisher' && topic === 'agent.results' ? resultsTopic : topic))
   const literal = (resource: AclResource, operations: AclOperation[], names: string[]): Acl => ({
     resource,
     operations,
@@ -83,9 +90,14 @@ export function aclsOf(role: Role, namespace: string): Acl[] {
   const ofClients = prefixed('group', ['Read', 'Delete'], ['shunt-'])
   const ofLedger = ['ledger-rebuild-', ...stageGroups.ledger.map((topic) => `${topic}-behind-`)].map(name)
   const markers = `${name('agent.control')}.markers-`
+  // Of tenants, present and to come: a publisher has its own alone.
+  const ofTenants = (may: 'read' | 'write'): string[] =>
+    role !== 'publisher' && access['agent.results'][may].some((each) => each === role) ? [name('agent.results.')] : []
   const ofTopics = [
     literal('topic', ['Read'], topicsWhere('read')),
     literal('topic', ['Write'], topicsWhere('write')),
+    prefixed('topic', ['Read'], ofTenants('read')),
+    prefixed('topic', ['Write'], ofTenants('write')),
   ].filter(({ names }) => names.length > 0)
 
   switch (role) {

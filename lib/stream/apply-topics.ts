@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, ITopicMetadata } from 'kafkajs'
 import { ShuntError } from '#lib/errors'
+import { isResultsTopic } from '#lib/events/results-topic'
 import { inNamespace, topicNames, topics, type Topic, type TopicSpec } from '#lib/events/topics'
 import type { ControlOrder } from '#lib/events/types.generated'
 import type { Logger } from '#lib/telemetry/logger'
@@ -28,6 +29,8 @@ export interface ApplyTopicsOptions {
   partitions?: number
   /** -1 leaves it to the broker. @default -1 */
   replicationFactor?: number
+  /** Topics of tenants for their results, without namespace, beside those that are there. @default none */
+  resultsTopics?: readonly string[]
   /** Who applies; stands in the markers. */
   actor: string
 }
@@ -75,12 +78,17 @@ async function ensureTopics(
   options: ApplyTopicsOptions,
 ): Promise<{ created: string[]; grown: string[] }> {
   const existing = new Set(await admin.listTopics())
-  const wanted = topicNames.map((topic) => ({
-    topic: inNamespace(options.namespace, topic),
-    numPartitions: topics[topic].partitions === 'single' ? 1 : (options.partitions ?? 4),
-    grows: topics[topic].partitions === 'growing',
+  const shared = topicNames.map((topic) => ({ topic: inNamespace(options.namespace, topic), spec: topics[topic] }))
+  const given = (options.resultsTopics ?? []).map((topic) => inNamespace(options.namespace, topic))
+  const ofTenants = new Set([...existing].filter((topic) => isResultsTopic(options.namespace, topic)).concat(given))
+  for (const { topic } of shared) ofTenants.delete(topic)
+  const all = [...shared, ...[...ofTenants].map((topic) => ({ topic, spec: topics['agent.results'] }))]
+  const wanted = all.map(({ topic, spec }) => ({
+    topic,
+    numPartitions: spec.partitions === 'single' ? 1 : (options.partitions ?? 4),
+    grows: spec.partitions === 'growing',
     replicationFactor: options.replicationFactor ?? -1,
-    configEntries: configOf(topics[topic]),
+    configEntries: configOf(spec),
   }))
   const missing = wanted.filter(({ topic }) => !existing.has(topic))
   // Not kafkajs's own wait for leaders: it gives up where the broker answers before it knows the new topic itself.

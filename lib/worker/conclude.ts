@@ -1,5 +1,6 @@
 import { attemptDraft, outcomeDraft } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
+import type { ResultsTopic } from '#lib/events/results-topic'
 import { buildStepResult, decidedBy, type StepEnd } from '#lib/events/step-result'
 import { inNamespace, maxWeakAnswerBytes, twinFor } from '#lib/events/topics'
 import type { Attempt, RoutedStep } from '#lib/events/types.generated'
@@ -19,6 +20,7 @@ export interface ConcludeDeps {
   metrics: AttemptMetrics
   stepLog: Pick<StepLog, 'concluded'>
   namespace: string
+  resultsTopic: ResultsTopic
   nowMs: () => number
 }
 
@@ -86,7 +88,7 @@ function finish(
   deps.stepLog.concluded(step, attempt, result.status)
   const value = deps.codec.encode('step-result', result)
   return {
-    records: [{ topic: inNamespace(deps.namespace, 'agent.results'), key: step.taskId, value }],
+    records: [{ topic: deps.resultsTopic(step.tenantId), key: step.taskId, value }],
     audit: [...audit, outcomeDraft(deps.codec, result)],
   }
 }

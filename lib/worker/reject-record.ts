@@ -1,4 +1,5 @@
 import type { Codec } from '#lib/events/codec'
+import type { ResultsTopic } from '#lib/events/results-topic'
 import { bestWeakAnswer, buildStepResult } from '#lib/events/step-result'
 import { inNamespace } from '#lib/events/topics'
 import type { StepResult } from '#lib/events/types.generated'
@@ -11,6 +12,7 @@ import type { Handled, InboundRecord, Reject } from '#lib/stream/types'
 export interface RejectDeps {
   codec: Pick<Codec, 'encode' | 'decode'>
   namespace: string
+  resultsTopic: ResultsTopic
   nowMs: () => number
   stepLog: Pick<StepLog, 'rejected'>
 }
@@ -29,7 +31,7 @@ export function deadLetterWith(
   if (!result) return { records: letters }
   deps.stepLog.rejected(result)
   const value = deps.codec.encode('step-result', result)
-  const topic = inNamespace(deps.namespace, 'agent.results')
+  const topic = deps.resultsTopic(result.tenantId)
   return { records: [...letters, { topic, key: result.taskId, value }], audit: [outcomeDraft(deps.codec, result)] }
 }
 

@@ -1,6 +1,7 @@
 import type { Codec } from '#lib/events/codec'
 import type { ChatRequest } from '#lib/events/chat-request'
 import { inNamespace, twinFor } from '#lib/events/topics'
+import type { ResultsTopic } from '#lib/events/results-topic'
 import { bestWeakAnswer, buildStepResult, type StepEnd } from '#lib/events/step-result'
 import type { AgentStep, Attempt, DecisionOutcome, StepOrigin } from '#lib/events/types.generated'
 import { decisionDraft, formatOrigin, outcomeDraft } from '#lib/audit/records'
@@ -18,6 +19,7 @@ import { decideWithinBudget, type DecideWithinBudgetDeps } from './decide-within
 export interface DecideDeps extends DecideWithinBudgetDeps {
   codec: Pick<Codec, 'encode'>
   namespace: string
+  resultsTopic: ResultsTopic
   /** Told of each decision, for metrics and log. */
   decided: (outcome: DecisionOutcome, step: AgentStep, attempt: number) => void
   scoreStep: ScoreStep
@@ -105,7 +107,7 @@ export async function decideStep(deps: DecideDeps, input: StepToDecide, policy: 
 
   const result = buildStepResult(step, origin, attempts, endOf(outcome, attempts, policy.hash, snapshot.nowMs))
   const value = deps.codec.encode('step-result', result)
-  const topic = inNamespace(deps.namespace, 'agent.results')
+  const topic = deps.resultsTopic(tenantId)
   return { records: [{ topic, key: step.taskId, value }], audit: [decision, outcomeDraft(deps.codec, result)] }
 }
 

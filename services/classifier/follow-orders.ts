@@ -1,8 +1,8 @@
 import { outcomeDraft } from '#lib/audit/records'
 import type { OrdersInForce } from '#lib/control/orders-in-force'
 import type { Codec } from '#lib/events/codec'
+import type { ResultsTopic } from '#lib/events/results-topic'
 import { buildStepResult } from '#lib/events/step-result'
-import { inNamespace } from '#lib/events/topics'
 import type { PolicyInForce } from '#lib/policy/policy-store'
 import { deadlineOf } from '#lib/routing/deadline'
 import type { Handled } from '#lib/stream/types'
@@ -12,7 +12,7 @@ import type { StepToDecide } from './decide-step.ts'
 
 export interface FollowOrdersDeps {
   codec: Pick<Codec, 'encode'>
-  namespace: string
+  resultsTopic: ResultsTopic
   orders: Pick<OrdersInForce, 'of'>
   stepLog: Pick<StepLog, 'concluded'>
   nowMs: () => number
@@ -43,6 +43,6 @@ export function followOrders(
   })
   deps.stepLog.concluded(step, null, 'cancelled')
   const value = deps.codec.encode('step-result', result)
-  const topic = inNamespace(deps.namespace, 'agent.results')
+  const topic = deps.resultsTopic(tenantId)
   return { records: [{ topic, key: taskId, value }], audit: [outcomeDraft(deps.codec, result)] }
 }

@@ -1,3 +1,4 @@
+import { createResultsTopic } from '#lib/events/results-topic'
 import { createBudgets } from '#lib/ledger/budgets'
 import { createClaims } from '#lib/ledger/claims'
 import { followLedgerLag } from '#lib/ledger/ledger-lag'
@@ -25,6 +26,7 @@ await runService(
     const deps: HandleDeps & ClassifierRejectDeps = {
       codec,
       namespace,
+      resultsTopic: createResultsTopic(policies, namespace),
       claims: createClaims({ redis, namespace }),
       budgets: createBudgets({ redis, namespace }),
       ledgerLagMs: lag.lagMs,

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis'
+import { createResultsTopic } from '#lib/events/results-topic'
 import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { createBudgets } from '#lib/ledger/budgets'
 import { createLedgerState } from '#lib/ledger/ledger-state'
@@ -66,7 +67,8 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
 
   const schemas = closing.adopt(createSchemaProcess({ log, nowMs: Date.now }), (each) => each.close())
 
-  const deps = { codec, namespace, stepLog: createStepLog(log), nowMs: Date.now }
+  const resultsTopic = createResultsTopic(policies, namespace)
+  const deps = { codec, namespace, resultsTopic, stepLog: createStepLog(log), nowMs: Date.now }
   const calls = { queues, answers, holdCalls, nowMs: Date.now }
   return createStage(stage, {
     ...stageSources(namespace, 'frontier'),

@@ -1,3 +1,4 @@
+import { createResultsTopic } from '#lib/events/results-topic'
 import { createBudgets } from '#lib/ledger/budgets'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -49,6 +50,7 @@ await runService('oss-pool', async ({ config, log, redis, codec, policies, order
   const deps = {
     codec,
     namespace,
+    resultsTopic: createResultsTopic(policies, namespace),
     nextTurn: createTurns(batchAnswersPerTurn),
     stepLog: createStepLog(log),
     nowMs: Date.now,

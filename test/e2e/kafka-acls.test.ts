@@ -22,6 +22,7 @@ vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
 const namespace = `test-${randomUUID().slice(0, 8)}`
 const log = pino({ level: 'silent' })
 const out = mkdtempSync(join(tmpdir(), 'shunt-acls-test-'))
+const resultsTopic = 'agent.results.globex'
 let dir: string
 let kafka: SecuredKafka
 let pipeline: Pipeline
@@ -31,12 +32,14 @@ let failed = false
 beforeAll(async () => {
   dir = await createRunDirectory('test')
   startGuardian(dir)
-  kafka = await startSecuredKafka(dir, [...roles, 'stranger'])
+  kafka = await startSecuredKafka(dir, [...roles, 'globex', 'stranger'])
   for (const role of roles) await kafka.grant(role, namespace, role)
+  await kafka.grant('publisher', namespace, 'globex', { resultsTopic })
   pipeline = await startPipeline({
     stack: { ...inject('stack'), brokers: [kafka.open] },
     namespace,
     partitions: 2,
+    policy: { tenants: [{ id: tenantId }, { id: 'globex', resultsTopic }] },
     serviceEnv: Object.fromEntries(serviceNames.map((service) => [service, kafka.envOf(service)])),
   })
 })
@@ -81,6 +84,19 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
     await pipeline.untilIdle()
     await pipeline.expectAudit()
     for (const service of serviceNames) expect(pipeline.logOf(service, 0)).not.toMatch(/authoriz|not authorized/i)
+  })
+
+  test("a tenant's publisher gets the results of its own topic, and sees no others", async () => {
+    const client = await createClient({ kafka: as('globex'), codec: pipeline.codec, log }, { namespace })
+    const seen: string[] = []
+    client.onResult(({ stepId }) => void seen.push(stepId))
+    await pipeline.client.publish(makeStep('of-another'))
+    await pipeline.untilIdle()
+    const result = await client.ask(makeStep('of-globex', { tenantId: 'globex' }), { timeoutMs: 60_000 })
+    expect(result).toMatchObject({ stepId: 'of-globex', status: 'completed' })
+    await client.close()
+    expect(seen).toEqual(['of-globex'])
+    expect((await pipeline.collectResults()).map(({ stepId }) => stepId)).toContain('of-another')
   })
 
   test('an operator sees, orders and requeues; an administrator applies topics', async () => {

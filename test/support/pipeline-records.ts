@@ -20,7 +20,7 @@ export interface DeadLetter {
 export interface PipelineRecords {
   /** Records of a topic, as read so far. */
   read(topic: Topic): ReadRecord[]
-  /** All results so far. */
+  /** All results so far, also those in topics of tenants. */
   collectResults(): Promise<StepResult[]>
   collectAudit(): Promise<ReadLink[]>
   collectDeadLetters(): Promise<DeadLetter[]>
@@ -36,10 +36,14 @@ export interface PipelineRecords {
 export async function openRecords(options: {
   stack: StackAddresses
   namespace: string
+  /** Of tenants, without namespace. @default none */
+  resultsTopics?: readonly string[]
 }): Promise<PipelineRecords & { close(): Promise<void> }> {
   const { stack, namespace } = options
-  const inTest = (topic: Topic) => inNamespace(namespace, topic)
-  const reader = await startTopicReader({ brokers: stack.brokers, topics: topicNames.map(inTest) })
+  const inTest = (topic: string) => inNamespace(namespace, topic)
+  const resultsTopics = ['agent.results', ...(options.resultsTopics ?? [])]
+  const all = [...topicNames, ...(options.resultsTopics ?? [])].map(inTest)
+  const reader = await startTopicReader({ brokers: stack.brokers, topics: all })
   const registry = new SchemaRegistry({ host: stack.registryUrl })
   const decoded = new Map<Buffer, Promise<unknown>>()
   const admin = new Kafka({
@@ -57,7 +61,7 @@ export async function openRecords(options: {
     return known
   }
 
-  async function collect(topic: Topic): Promise<{ record: ReadRecord; value: unknown }[]> {
+  async function collect(topic: string): Promise<{ record: ReadRecord; value: unknown }[]> {
     await reader.caughtUp()
     return Promise.all(
       reader.records(inTest(topic)).map(async (record) => ({ record, value: await decode(record.value) })),
@@ -65,7 +69,7 @@ export async function openRecords(options: {
   }
 
   async function collectResults(): Promise<StepResult[]> {
-    return (await collect('agent.results')).map(({ value }) => value as StepResult)
+    return (await Promise.all(resultsTopics.map(collect))).flat().map(({ value }) => value as StepResult)
   }
 
   async function collectAudit(): Promise<ReadLink[]> {
@@ -95,7 +99,7 @@ export async function openRecords(options: {
     return busy
   }
 
-  const total = () => topicNames.reduce((sum, topic) => sum + reader.count(inTest(topic)), 0)
+  const total = () => all.reduce((sum, topic) => sum + reader.count(topic), 0)
 
   return {
     read: (topic) => reader.records(inTest(topic)),
@@ -117,10 +121,10 @@ export async function openRecords(options: {
       })
     },
     async untilResults(count, timeoutMs) {
-      const topic = inTest('agent.results')
+      const there = () => resultsTopics.reduce((sum, topic) => sum + reader.count(inTest(topic)), 0)
       await waitUntil(
-        () => reader.count(topic) >= count,
-        () => `${count} results, there are ${reader.count(topic)}`,
+        () => there() >= count,
+        () => `${count} results, there are ${there()}`,
         timeoutMs,
       )
     },

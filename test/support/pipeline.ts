@@ -80,10 +80,11 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
   await registerSchemas(createRegistry(stack.registryUrl), namespace)
   const codec = await createCodec({ registryUrl: stack.registryUrl, namespace, log })
   const factory = createKafkaFactory({ log }, { brokers: [...stack.brokers] })
+  const resultsTopics = ownResultsTopicsOf(options.policy)
   const apply = (count: number) =>
     applyTopics(
       { kafka: factory, encodeOrder: (order) => codec.encode('control-order', order), nowMs: Date.now, log },
-      { namespace, partitions: count, actor: 'test' },
+      { namespace, partitions: count, resultsTopics, actor: 'test' },
     )
   await apply(partitions)
   const { providerLimits } = options
@@ -93,7 +94,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
 
   const services = await openServices({ dir, env, ...options, namespace })
   undo.defer(() => services.killAll())
-  const records = await openRecords({ stack, namespace })
+  const records = await openRecords({ stack, namespace, resultsTopics })
   undo.defer(() => records.close())
   const client = await createClient({ kafka: factory, codec, log }, { namespace })
   undo.defer(() => client.close())
@@ -121,7 +122,7 @@ export async function startPipeline(options: PipelineOptions): Promise<Pipeline>
       } finally {
         if (failed) console.error(`logs of the services: ${keepLogs(dir)}`)
       }
-      if (!failed) await deleteTopics(stack.brokers, namespace)
+      if (!failed) await deleteTopics(stack.brokers, namespace, resultsTopics)
     },
   }
 }
@@ -133,11 +134,15 @@ function keepLogs(dir: string): string {
   return kept
 }
 
-async function deleteTopics(brokers: readonly string[], namespace: string): Promise<void> {
+function ownResultsTopicsOf({ tenants = [] }: PolicyChange = {}): string[] {
+  return tenants.flatMap(({ resultsTopic }) => resultsTopic ?? [])
+}
+
+async function deleteTopics(brokers: readonly string[], namespace: string, more: readonly string[]): Promise<void> {
   const admin = new Kafka({ brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   try {
-    await admin.deleteTopics({ topics: topicNames.map((name) => inNamespace(namespace, name)) })
+    await admin.deleteTopics({ topics: [...topicNames, ...more].map((name) => inNamespace(namespace, name)) })
   } finally {
     await admin.disconnect()
   }

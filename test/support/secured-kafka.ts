@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, Kafka, logLevel, ResourcePatternTypes } from 'kafkajs'
-import { aclsOf, type Acl, type Role } from '#lib/stream/acls'
+import { aclsOf, type Acl, type AclOptions, type Role } from '#lib/stream/acls'
 import { startPart } from '../../cli/stack/part.ts'
 import { kafkaHome, stackDir } from '../../cli/stack/paths.ts'
 import { freePort } from '../../cli/stack/ports.ts'
@@ -17,7 +17,7 @@ export interface SecuredKafka {
   /** The variables of a user, whose principal is `User:NAME`. */
   envOf(user: string): Record<string, string>
   /** Grants what `shunt topics acls` prints for the role. */
-  grant(role: Role, namespace: string, user: string): Promise<void>
+  grant(role: Role, namespace: string, user: string, options?: AclOptions): Promise<void>
   stop(): Promise<void>
 }
 
@@ -100,8 +100,8 @@ export async function startSecuredKafka(dir: string, users: readonly string[]): 
       KAFKA_SASL_USERNAME: user,
       KAFKA_SASL_PASSWORD: passwordOf(user),
     }),
-    async grant(role, namespace, user) {
-      await admin.createAcls({ acl: aclsOf(role, namespace).flatMap((acl) => entriesOf(acl, user)) })
+    async grant(role, namespace, user, options) {
+      await admin.createAcls({ acl: aclsOf(role, namespace, options).flatMap((acl) => entriesOf(acl, user)) })
     },
     async stop() {
       await admin.disconnect()

@@ -88,6 +88,7 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
       {
         codec,
         namespace,
+        resultsTopic: () => inNamespace(namespace, 'agent.results'),
         scoreStep,
         budgets: unasked,
         ledgerLagMs: () => null,

@@ -28,6 +28,12 @@ test('prints a command of kafka-acls.sh for each thing that a role may do', asyn
   ])
 })
 
+test("a tenant's publisher reads its own topic for results in place of the shared one", async () => {
+  const { out } = await run('--role', 'publisher', '--results-topic', 'agent.results.clinic')
+  expect(out).toMatch(/ --operation Read --topic agent\.results\.clinic\n/)
+  expect(out).not.toMatch(/agent\.results(?!\.clinic)/)
+})
+
 test('every role has a principal of its own unless it is named', async () => {
   const granted = JSON.parse((await run('--json', '--principal', 'publisher=User:agents')).out) as {
     role: string
@@ -46,6 +52,7 @@ test.each([
   ['--principal', 'ledger'],
   ['--principal', "ledger=User:it's"],
   ['--role', 'nobody'],
+  ['--results-topic', 'results.clinic'],
 ])('%s %s is wrong usage', async (...args) => {
   await expect(run(...args)).rejects.toMatchObject({ code: 'commander.invalidArgument' })
 })

@@ -59,6 +59,23 @@ describe('who may write', () => {
   })
 })
 
+describe("a tenant's own topic for results", () => {
+  const own = inStaging('agent.results.acme')
+
+  test('is written by who writes results, and read by operator and auditor', () => {
+    expect(roles.filter((role) => may(role, 'Write', 'topic', own))).toEqual([
+      ...writersOf('agent.results'),
+      'administrator',
+    ])
+    expect(roles.filter((role) => may(role, 'Read', 'topic', own))).toEqual(['operator', 'administrator', 'auditor'])
+  })
+
+  test('is read by a publisher of that tenant, who reads no other results', () => {
+    const [read] = aclsOf('publisher', namespace, { resultsTopic: 'agent.results.acme' })
+    expect(read).toEqual({ resource: 'topic', operations: ['Read'], prefixed: false, names: [own] })
+  })
+})
+
 describe.each(stageGroupNames)('the service %s', (group) => {
   test('reads what its stage reads, in its own group and no other', () => {
     for (const topic of stageGroups[group]) expect(may(group, 'Read', 'topic', inStaging(topic)), topic).toBe(true)
@@ -85,6 +102,7 @@ test('without a namespace, names stand by themselves', () => {
   expect(aclsOf('frontier', '').map(({ resource, names }) => [resource, ...names])).toEqual([
     ['topic', 'agent.steps.frontier', 'agent.steps.frontier.batch', 'agent.control', 'agent.policies'],
     ['topic', 'agent.steps.reroute', 'agent.steps.reroute.batch', 'agent.results', 'agent.audit', 'agent.deadletter'],
+    ['topic', 'agent.results.'],
     ['group', 'frontier'],
     ['group', 'policy-store-', 'agent.control.markers-'],
     ['transactional-id', 'frontier.'],

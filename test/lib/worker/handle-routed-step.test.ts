@@ -61,6 +61,7 @@ function harness(inForce = policy(), more: Partial<Pick<RoutedStepDeps, 'recall'
   const handle = createHandleRouted({
     codec,
     namespace: '',
+    resultsTopic: () => 'agent.results',
     nowMs: () => nowMs,
     metrics: { attempted() {}, ended() {} },
     orders,

@@ -23,6 +23,7 @@ function classifier() {
   const deps: HandleDeps = {
     codec,
     namespace: '',
+    resultsTopic: () => 'agent.results',
     claims: memoryClaims(),
     budgets: memoryBudgets(),
     ledgerLagMs: () => null,

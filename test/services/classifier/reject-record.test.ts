@@ -9,7 +9,9 @@ function rejecter() {
   const claims = memoryClaims()
   const rejected: StepResult[] = []
   const stepLog = { rejected: (result: StepResult) => void rejected.push(result) }
-  return { claims, rejected, reject: createReject({ codec, claims, namespace: '', stepLog, nowMs: () => nowMs }) }
+  const resultsTopic = () => 'agent.results'
+  const deps = { codec, claims, namespace: '', resultsTopic, stepLog, nowMs: () => nowMs }
+  return { claims, rejected, reject: createReject(deps) }
 }
 
 test('I7: bytes that nobody can read become a dead letter with its bytes, and end no step', async () => {
