@@ -14,12 +14,15 @@ import { makeStep } from '../spine/load.ts'
 const steps = 5_000
 const stepsPerTask = 5
 const replicas = 3
-const requestsPerMinute = 600
+/** About six and a half minutes for what the caps let through. */
+const requestsPerMinute = 270
 const price = { inputMicroUsdPerMTok: 3_000_000, outputMicroUsdPerMTok: 15_000_000 }
-const taskCapMicroUsd = 6_000
-/** The second tenant's day ends before its steps do. */
-const dayCaps: Record<string, number | null> = { north: null, south: 400_000, east: null, west: 2_000_000 }
+const maxTokens = 64
+/** Two bounds of a task's five steps, and of the second tenant's day about two hundred. */
+const taskCapMicroUsd = 2_500
+const dayCaps: Record<string, number | null> = { north: null, south: 250_000, east: null, west: 2_000_000 }
 const tenants = Object.keys(dayCaps)
+const text = 'A burst pipe flooded the kitchen of the insured on Sunday night; the floor has to be replaced.'
 const killEveryMs = 20_000
 const timeoutMs = 20 * 60_000
 
@@ -44,7 +47,7 @@ const providerArgs = Object.entries({
 function policy(ossUrl: string, frontierUrl: string): string {
   const place = { apiKeyEnv: 'BENCH_KEY', region: 'local', maxInFlight: 256 }
   const free = { inputMicroUsdPerMTok: 0, outputMicroUsdPerMTok: 0 }
-  const size = { contextTokens: 100_000, maxOutputTokens: 64 }
+  const size = { contextTokens: 100_000, maxOutputTokens: maxTokens }
   return JSON.stringify({
     version: 1,
     models: [
@@ -115,6 +118,7 @@ async function publish(stack: BenchStack): Promise<void> {
       stepId: `step-${n}`,
       tenantId: tenants[task % tenants.length]!,
       taskBudgetMicroUsd: taskCapMicroUsd,
+      request: JSON.stringify({ messages: [{ role: 'user', content: `step ${n} ${text}` }], max_tokens: maxTokens }),
     })
   })
   await stack.fill(
