@@ -93,9 +93,14 @@ export async function killedRun(infrastructure: Infrastructure, dir: string): Pr
   const stop = new AbortController()
   const killing = killInTurn(stack, services, stop.signal)
   const watching = watchAccounts(stack, stop.signal)
-  const results = await untilAllEnded(stack)
+  let results: StepResult[]
+  try {
+    results = await untilAllEnded(stack)
+  } finally {
+    stop.abort()
+    await Promise.allSettled([killing, watching])
+  }
   const endedAtMs = Date.now()
-  stop.abort()
   const [kills, looks] = await Promise.all([killing, watching])
   await untilFolded(stack)
   return figuresOf({ stack, paid, results, kills, looks, startedAtMs, endedAtMs })
@@ -184,7 +189,11 @@ async function untilAllEnded({ kafka, codec, log, namespace }: BenchStack): Prom
     // A little longer, for one that comes twice.
     if (ended.size === steps) setTimeout(() => stop.abort(), 5_000)
   }
-  await readResults({ kafka, codec, log }, { namespace, follow: true, signal: stop.signal, onResult })
+  await readResults({ kafka, codec, log }, { namespace, follow: true, signal: stop.signal, onResult }).catch(
+    (error: unknown) => {
+      if (!stop.signal.aborted) throw error
+    },
+  )
   clearTimeout(timer)
   return results
 }
