@@ -18,6 +18,8 @@ export interface DecideWithinBudgetDeps {
   budgets: Budgets
   /** How far the ledger is behind the log; null where it does not say. */
   ledgerLagMs: () => number | null
+  /** Models that no worker can reach at present. */
+  unreachableModels: () => readonly string[]
   nowMs: () => number
 }
 
@@ -45,7 +47,7 @@ const defaultWaitMs = 2_000
  * Throws as Budgets does.
  */
 export async function decideWithinBudget(
-  { budgets, ledgerLagMs, nowMs }: DecideWithinBudgetDeps,
+  { budgets, ledgerLagMs, unreachableModels, nowMs }: DecideWithinBudgetDeps,
   step: LedgerStep & { tools: readonly string[] },
   facts: StepFacts,
   named: Pick<AgentStep, 'taskBudgetMicroUsd'>,
@@ -64,7 +66,8 @@ export async function decideWithinBudget(
   let exhausted = false
 
   for (;;) {
-    const snapshot = { ...snapshotOf(standing, nowMs(), exhausted), ledgerLagMs: ledgerLagMs() }
+    const unavailableModels = [...unreachableModels()]
+    const snapshot = { ...snapshotOf(standing, nowMs(), exhausted), unavailableModels, ledgerLagMs: ledgerLagMs() }
     const outcome = decide(facts, snapshot, policy)
     const held = (reservedAtMs: number): HeldDecision => {
       return { outcome, snapshot, reservedAtMs, taskCapMicroUsd: caps.taskMicroUsd, rounds, waitedMs }
@@ -95,13 +98,11 @@ function snapshotOf(
   { task, day, taskSteps, failuresPpm }: Standing,
   nowMs: number,
   exhausted: boolean,
-): LedgerSnapshot {
+): Omit<LedgerSnapshot, 'unavailableModels' | 'ledgerLagMs'> {
   return {
     nowMs,
     budgetLeftMicroUsd: exhausted ? 0 : budgetLeftOf(task, day),
     failuresPpm,
-    unavailableModels: [],
-    ledgerLagMs: null,
     taskLeftMicroUsd: exhausted && task.capMicroUsd !== null ? 0 : budgetLeftOf(task),
     taskSteps,
   }

@@ -2,6 +2,7 @@ import { createResultsTopic } from '#lib/events/results-topic'
 import { createBudgets } from '#lib/ledger/budgets'
 import { createClaims } from '#lib/ledger/claims'
 import { followLedgerLag } from '#lib/ledger/ledger-lag'
+import { followUnreachable } from '#lib/ledger/provider-states'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -22,6 +23,7 @@ await runService(
     const { namespace, replica } = config
     const metrics = createDecisionMetrics(registry)
     const stepLog = createStepLog(log)
+    const unreachable = closing.use(followUnreachable({ redis, namespace, log, nowMs: Date.now }))
     const lag = closing.use(followLedgerLag({ redis, namespace, log, nowMs: Date.now }))
     const deps: HandleDeps & ClassifierRejectDeps = {
       codec,
@@ -30,6 +32,7 @@ await runService(
       claims: createClaims({ redis, namespace }),
       budgets: createBudgets({ redis, namespace }),
       ledgerLagMs: lag.lagMs,
+      unreachableModels: unreachable.models,
       policyInForce: policies.inForce,
       orders,
       decided: (outcome, step, attempt) => {

@@ -3,6 +3,7 @@ import { createResultsTopic } from '#lib/events/results-topic'
 import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { createBudgets } from '#lib/ledger/budgets'
 import { createLedgerState } from '#lib/ledger/ledger-state'
+import { tellUnreachable } from '#lib/ledger/provider-states'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
@@ -18,7 +19,7 @@ import { createRejectRouted } from '#lib/worker/reject-record'
 import { readStageSettings } from '#lib/worker/stage-settings'
 import { callFrontierDefaults, createCallFrontier, createRecall } from './call-frontier.ts'
 import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
-import { createModelQueues } from './model-queues.ts'
+import { createModelQueues, unreachableModels } from './model-queues.ts'
 import { createProviderMetrics } from './provider-metrics.ts'
 import { createQueueMetrics } from './queue-metrics.ts'
 import { createWithdraw } from './withdraw.ts'
@@ -62,6 +63,9 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
     log,
   })
   createQueueMetrics(registry, queues)
+  closing.use(
+    tellUnreachable({ redis, namespace, replica, log, nowMs: Date.now }, () => unreachableModels(queues.all())),
+  )
   closing.defer(() => queues.closeAll(queueGraceMs))
   policies.onChange(({ policy }) => queues.apply(policy))
 

@@ -60,6 +60,12 @@ export function createModelQueues(deps: ModelQueuesDeps): ModelQueues {
   }
 }
 
+/** Models of which every queue is closed. */
+export function unreachableModels(queues: readonly Pick<ModelQueue, 'spec' | 'closed'>[]): string[] {
+  const byModel = Map.groupBy(queues, ({ spec }) => spec.model)
+  return [...byModel].filter(([, all]) => all.every((queue) => queue.closed())).map(([model]) => model)
+}
+
 /** The stand-in has none: nobody is asked. */
 function limitsOf({ limits }: PolicyProvider, model: string, chat: ProviderChat): CallLimits {
   if (!limits || chat.standIn) return { window: null, headroomPpm: 0 }

@@ -92,6 +92,7 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
         scoreStep,
         budgets: unasked,
         ledgerLagMs: () => null,
+        unreachableModels: () => [],
         nowMs: Date.now,
         decided: () => {},
         scored: () => {},

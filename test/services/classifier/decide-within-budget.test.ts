@@ -41,7 +41,7 @@ function ledger(standings: Standing[], answers: ReserveAnswer[]) {
     nowMs += 150
     return Promise.resolve(next(standings))
   })
-  return { budgets: { read, reserve }, ledgerLagMs: () => 7, nowMs: () => nowMs }
+  return { budgets: { read, reserve }, ledgerLagMs: () => 7, unreachableModels: () => [], nowMs: () => nowMs }
 }
 
 const held: ReserveAnswer = { state: 'held', heldSinceMs: 42 }
@@ -84,6 +84,16 @@ describe('a decision within its budget', () => {
     const { outcome, waitedMs } = await decideWithinBudget(never, step, facts, named, policy)
     expect([outcome.tier, never.budgets.reserve.mock.calls.length]).toEqual(['oss', 0])
     expect(waitedMs).toBeGreaterThanOrEqual(900)
+  })
+
+  test('knows which models no worker can reach', async () => {
+    const deps = {
+      ...ledger([standingAt(account(0, 0))], [held]),
+      unreachableModels: () => ['frontier-a', 'frontier-b'],
+    }
+    const { outcome, snapshot } = await decideWithinBudget(deps, step, facts, named, policy)
+    expect([outcome.tier, snapshot.unavailableModels]).toEqual(['oss', ['frontier-a', 'frontier-b']])
+    expect(outcome.reasons).toContain('breaker_open')
   })
 
   test('does not wait where the money that others hold would change nothing', async () => {

@@ -27,6 +27,7 @@ function classifier() {
     claims: memoryClaims(),
     budgets: memoryBudgets(),
     ledgerLagMs: () => null,
+    unreachableModels: () => [],
     policyInForce: () => policy,
     decided: (outcome) => void decided.push(outcome),
     ...scoring,
