@@ -7,8 +7,7 @@ import { idsOf, jobIdOf, storedRequestOf } from './lane-job.ts'
 import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
 import type { ClosedBecause } from './process-call.ts'
-import { toCallEnd } from './stored-end.ts'
-import { isCalling } from './withdraw.ts'
+import { isCalling, toCallEnd } from './stored-end.ts'
 
 export interface CallFrontierDeps {
   queues: ModelQueues

@@ -55,3 +55,8 @@ function toLost(call: StoredCall, place: NamedPlace, nowMs: number): LostCall {
 function toReason(reason: string): CallFailure {
   return reason in callFailures ? (reason as CallFailure) : 'cut_off'
 }
+
+/** Whether a call of the attempt is under way, as far as anybody knows: it runs, or its process has died. */
+export function isCalling(stored: StoredAttempt | null): boolean {
+  return stored !== null && !stored.ended && stored.calls.some((call) => call.end === undefined)
+}

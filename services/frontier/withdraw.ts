@@ -1,10 +1,10 @@
 import { providerQueue } from '#lib/ledger/provider-window'
-import type { StoredAnswers, StoredAttempt } from '#lib/ledger/stored-answers'
+import type { StoredAnswers } from '#lib/ledger/stored-answers'
 import { HeldError, holdFor } from '#lib/stream/held-error'
 import type { CallEnd, ModelJob } from '#lib/worker/call-end'
 import type { CallFrontierOptions } from './call-frontier.ts'
 import { idsOf, jobIdOf } from './lane-job.ts'
-import { toCallEnd } from './stored-end.ts'
+import { isCalling, toCallEnd } from './stored-end.ts'
 
 /** Between two looks at a call that is under way, ms. */
 const lookMs = 500
@@ -34,9 +34,4 @@ export function createWithdraw(
     }
     return null
   }
-}
-
-/** Whether a call of the attempt is under way, as far as anybody knows: it runs, or its process has died. */
-export function isCalling(stored: StoredAttempt | null): boolean {
-  return stored !== null && !stored.ended && stored.calls.some((call) => call.end === undefined)
 }
