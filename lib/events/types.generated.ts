@@ -299,7 +299,7 @@ export interface AttemptRecord {
   answerHash: Buffer | null
   /** Where the step's own record lies: another record may bear the same stepId once the dedupe window is over. */
   origin: StepOrigin | null
-  /** False for an earlier call of the attempt, whose outcome is unknown; the attempt went on. */
+  /** False for an earlier call of the attempt, whose outcome is unknown, where another call followed. */
   ends: boolean
   /** What the ledger held for one call of the attempt. */
   boundMicroUsd: number

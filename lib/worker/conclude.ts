@@ -33,8 +33,10 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd, judgem
   const answer = end.kind === 'answered' ? JSON.stringify(deliverable(job.request, end.answer.completion)) : null
   const lost = end.lost.map((call) => lostAttempt(job, call))
   const last = lastAttempt(job, end, judgement)
+  // Where no call followed the last lost one, nothing is held for another any more.
+  const lastLost = end.callNo === 0 ? lost.at(-1) : undefined
   const audit = lost.map((attempt) =>
-    attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: false }),
+    attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: attempt === lastLost }),
   )
   const tools = end.kind === 'answered' ? offeredToolsCalled(job.request, end.answer.completion) : []
   audit.push(attemptDraft(deps.codec, job.routed, last, { answer, tools, ends: true }))

@@ -125,6 +125,19 @@ describe('a reservation', () => {
   })
 })
 
+test('I3: a lost call after which the budget bears no other one gives back what it held as it settles', async () => {
+  const { tenantId, budgets, fold } = await newTenant()
+  const tight = { taskMicroUsd: 1_000, dayMicroUsd: null }
+  const [lost, other] = [stepOf(tenantId, 1), stepOf(tenantId, 2)]
+  await budgets.reserve(lost, 500, tight, atMs)
+  await budgets.reserve(other, 500, tight, atMs)
+  expect(await budgets.reserve(lost, 1_000, tight, atMs)).toMatchObject({ state: 'refused' })
+  const charged = { boundMicroUsd: 500, costMicroUsd: 500, ends: true, succeeded: null }
+  await fold.attempt(attemptOf(lost, charged), at(1))
+  const { task } = await budgets.read(stepOf(tenantId, 3), tight, noSubjects, atMs)
+  expect([task.settledMicroUsd, task.reservedMicroUsd]).toEqual([500, 500])
+})
+
 test('a settle above its bound is counted, and told', async () => {
   const { tenantId, fold } = await newTenant()
   const over = await fold.attempt(attemptOf(stepOf(tenantId, 1), { boundMicroUsd: 100, costMicroUsd: 130 }), at(1))
@@ -200,6 +213,8 @@ const story = fc.record({
       lost: fc.nat(2),
       cost: fc.nat(150),
       ran: fc.boolean(),
+      // No call followed the last lost one.
+      closed: fc.boolean(),
       hoursOn: fc.nat(30),
     }),
     { minLength: 1, maxLength: 3 },
@@ -216,7 +231,7 @@ function partitionsOf(tenantId: string, stories: readonly Story[]): Map<string, 
   }
   for (const [n, { task, lane, attempts, ended }] of stories.entries()) {
     const origin = { tenantId, taskId: `task-${task}`, origin: `agent.steps/0/${n}` }
-    for (const [index, { bound, lost, cost, ran, hoursOn }] of attempts.entries()) {
+    for (const [index, { bound, lost, cost, ran, closed, hoursOn }] of attempts.entries()) {
       const step = { ...origin, attempt: index + 1 }
       const reservedAtMs = atMs + hoursOn * 3_600_000
       write('agent.audit/0', (fold, position) =>
@@ -224,11 +239,15 @@ function partitionsOf(tenantId: string, stories: readonly Story[]): Map<string, 
       )
       if (!ran) continue
       const paid = { boundMicroUsd: bound, reservedAtMs, tier: bound > 0 ? ('frontier' as const) : ('oss' as const) }
-      for (let call = 0; call < (bound > 0 ? lost : 0); call++)
+      const calls = bound > 0 ? lost : 0
+      for (let call = 1; call <= calls; call++)
         write(`agent.audit/${1 + lane}`, (fold, position) =>
-          fold.attempt(attemptOf(step, { ...paid, costMicroUsd: bound, ends: false, succeeded: null }), position),
+          fold.attempt(
+            attemptOf(step, { ...paid, costMicroUsd: bound, ends: closed && call === calls, succeeded: null }),
+            position,
+          ),
         )
-      const costMicroUsd = bound > 0 ? Math.min(cost, bound) : 0
+      const costMicroUsd = bound > 0 && !(closed && calls > 0) ? Math.min(cost, bound) : 0
       write(`agent.audit/${1 + lane}`, (fold, position) =>
         fold.attempt(attemptOf(step, { ...paid, costMicroUsd }), position),
       )

@@ -257,7 +257,7 @@ async function figuresOf({ stack, paid, results, kills, looks, startedAtMs, ende
     exactly(
       'overspends (I3)',
       looks.over + overCap + overDay,
-      `${looks.count} looks at accounts; tasks by the audit, days by the ledger`,
+      `${looks.over} of ${looks.count} looks at accounts, ${overCap} tasks by the audit, ${overDay} days by the ledger`,
     ),
     exactly(
       'limit violations (I5)',

@@ -84,8 +84,9 @@ function harness(inForce = policy(), more: Partial<Pick<RoutedStepDeps, 'recall'
     ...more,
   })
   const record = recordOf(codec.encode('routed-step', routed), { topic: 'agent.steps.oss' })
-  const run = async () => (await handle(record, new AbortController().signal)).records
-  return { run, orders, record, concluded, calls: () => calls }
+  const handled = () => handle(record, new AbortController().signal)
+  const run = async () => (await handled()).records
+  return { run, handled, orders, record, concluded, calls: () => calls }
 }
 
 test('an answer that passes is the result; the step is named for the log', async () => {
@@ -185,4 +186,17 @@ describe("an operator's order", () => {
     expect(await resultOf(await run())).toMatchObject({ status: 'expired' })
     expect(asked).toEqual(['deadline'])
   })
+})
+
+test.each([
+  ['where another call followed, one call stays held', 2, [false, true]],
+  ['where none did, it gives back what is held', 0, [true, true]],
+])('I3: of a call that was lost, %s', async (_what, callNo, ends) => {
+  const lost = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, detail: 'lost' }
+  const made = { callNo, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [lost] }
+  const end: CallEnd = { ...made, kind: 'failed', verdict: 'backend_unavailable', detail: 'x', outcomeUnknown: false }
+  const { handled } = harness({ callModel: () => Promise.resolve(end) })
+  const { audit = [] } = await handled()
+  const records = await Promise.all(audit.map(({ body }) => codec.decode('attempt-record', body)))
+  expect(records.map((record) => record.ends)).toEqual(ends)
 })
