@@ -54,7 +54,10 @@ const routed: RoutedStep = {
   attempts: [],
 }
 
-function harness(inForce = policy(), more: Partial<Pick<RoutedStepDeps, 'recall' | 'withdraw' | 'nowMs'>> = {}) {
+function harness(
+  inForce = policy(),
+  more: Partial<Pick<RoutedStepDeps, 'recall' | 'withdraw' | 'callModel' | 'nowMs'>> = {},
+) {
   const concluded: unknown[] = []
   const orders = createOrdersInForce({ nowMs: () => nowMs, log: { info() {}, error() {} } })
   let calls = 0
@@ -195,7 +198,7 @@ test.each([
   const lost = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, detail: 'lost' }
   const made = { callNo, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [lost] }
   const end: CallEnd = { ...made, kind: 'failed', verdict: 'backend_unavailable', detail: 'x', outcomeUnknown: false }
-  const { handled } = harness({ callModel: () => Promise.resolve(end) })
+  const { handled } = harness(undefined, { callModel: () => Promise.resolve(end) })
   const { audit = [] } = await handled()
   const records = await Promise.all(audit.map(({ body }) => codec.decode('attempt-record', body)))
   expect(records.map((record) => record.ends)).toEqual(ends)
