@@ -24,15 +24,14 @@ export async function isBehind(deps: BehindDeps, namespace: string): Promise<boo
     for (const topic of ['agent.audit', 'agent.feedback'] as const) {
       const name = inNamespace(namespace, topic)
       const group = inNamespace(namespace, 'ledger')
-      for (const { partition } of await admin.fetchTopicOffsets(name)) {
+      const offsets = await admin.fetchTopicOffsets(name)
+      const ends = Object.fromEntries(offsets.map(({ partition, high }) => [partition, Number(high)]))
+      for (const { partition } of offsets) {
         const committed = await createLaneLog(admin, { group, topic: name, partition }).committed()
         const folded = positions[placeOf(topic, { partition })] ?? -1
-        if (
-          committed &&
-          committed.offset > folded + 1 &&
-          (await hasRecord(deps, name, partition, folded + 1, committed.offset))
-        )
-          return true
+        if (!committed || committed.offset <= folded + 1) continue
+        const span = { from: folded + 1, to: committed.offset }
+        if (await hasRecord(deps, name, partition, span, ends)) return true
       }
     }
     return false
@@ -46,21 +45,14 @@ async function hasRecord(
   deps: BehindDeps,
   topic: string,
   partition: number,
-  from: number,
-  to: number,
+  span: { from: number; to: number },
+  ends: Readonly<Record<number, number>>,
 ): Promise<boolean> {
-  const admin = deps.kafka('shunt-ledger-behind').admin()
-  await admin.connect()
-  const ends: Record<number, number> = {}
-  try {
-    // Of the other partitions nothing is wanted.
-    for (const offsets of await admin.fetchTopicOffsets(topic)) ends[offsets.partition] = Number(offsets.high)
-  } finally {
-    await admin.disconnect()
-  }
+  const { from, to } = span
   let found = false
   const tail = createTail(deps, {
     topics: [topic],
+    // Of the other partitions nothing is wanted.
     from: { [topic]: { ...ends, [partition]: from } },
     groupPrefix: `${topic}-behind`,
     onRecord: (record) => {
