@@ -1,3 +1,4 @@
+import type { Verdict } from '#lib/models/verdicts'
 import { formatOrigin } from '#lib/audit/records'
 import { stepKeyText, type RecordPlace } from '#lib/client/waits'
 import type { AttemptRecord, OutcomeRecord, StepFeedback, Tier } from '#lib/events/types.generated'
@@ -6,7 +7,7 @@ import type { AttemptRecord, OutcomeRecord, StepFeedback, Tier } from '#lib/even
  * Verdicts that show an answer to be wrong by its form. Not on the list: those on a call that brought none, and those that
  * only doubt an answer, or could not check it.
  */
-const wrongByForm: ReadonlySet<string> = new Set([
+const wrongByForm: ReadonlySet<string> = new Set<Verdict>([
   'truncated',
   'empty',
   'content_filtered',
