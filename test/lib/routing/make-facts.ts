@@ -1,6 +1,7 @@
 import type { LedgerSnapshot, PriorAttempt, StepFacts } from '#lib/events/types.generated'
 import { compilePolicy, type CompiledPolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
+import { noLedger } from '#lib/routing/no-ledger'
 import type { z } from 'zod'
 
 export const nowMs = 1_800_000_000_000
@@ -41,16 +42,7 @@ export function makeFacts(change: Partial<StepFacts> = {}): StepFacts {
 }
 
 export function makeSnapshot(change: Partial<LedgerSnapshot> = {}): LedgerSnapshot {
-  return {
-    nowMs,
-    budgetLeftMicroUsd: null,
-    failuresPpm: null,
-    unavailableModels: [],
-    ledgerLagMs: null,
-    taskLeftMicroUsd: null,
-    taskSteps: null,
-    ...change,
-  }
+  return { ...noLedger(nowMs), ...change }
 }
 
 export function failed(model: string, change: Partial<PriorAttempt> = {}): PriorAttempt {
