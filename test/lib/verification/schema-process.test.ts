@@ -185,4 +185,4 @@ test('the process goes with its parent, even one that was killed during a check'
   expect(isAlive(child)).toBe(true)
   parent.kill('SIGKILL')
   await waitUntil(() => !isAlive(child), 'the verifying process to end')
-})
+}, 60_000)
