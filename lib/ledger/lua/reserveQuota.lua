@@ -166,10 +166,11 @@ redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1] .. ':' .. ARGV[2] .. ':' .. A
 -- A little faster than even, so that time that was lost is made up for.
 even = math.max(even, now) + callTime * ratio / 1.05
 if isBatch then
-  -- From when it was due, so that its wait does not make the share smaller.
-  local from, ends = now, 0
-  if now >= due then from = math.max(due, now - shareTime) end
-  if now >= due and isWaitedFor then from, ends = math.max(due, now - ARGV[4]), now + 1000 end
+  -- From when it was due, so that its wait does not make the share smaller; where calls are waited for, that holds for
+  -- one that came beyond the share too: those of a whole window may end at once, and the next share is owed then.
+  local from, ends = now, state[6]
+  if isWaitedFor and now >= state[5] then from, ends = math.max(state[5], now - ARGV[4]), now + 1000
+  elseif now >= due then from = math.max(due, now - shareTime) end
   keepSums('even', even, 'batch_due', from + shareTime, 'batch_until', ends)
 else
   keepSums('even', even)
