@@ -54,8 +54,9 @@ export async function features(bench: ReplayBench): Promise<Figure[]> {
       value: answer.decisions / cpuSeconds,
       unit: 'decisions a second of one core',
       target: { atLeast: 5_000 },
-      note: `${answer.facts?.same} of ${answer.decisions} with the same facts, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock; ${maxRssMb.toFixed(0)} MB`,
+      note: `${answer.facts?.same} of ${answer.decisions} with the same facts, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock`,
     },
+    { name: 'memory with facts', key: 'featuresMaxRssMb', value: maxRssMb, unit: 'MB', target: { atMost: 300 } },
     {
       name: 'facts that came out differently',
       value: answer.decisions - (answer.facts?.same ?? 0),
