@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { readdir, stat } from 'node:fs/promises'
+import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { damaged, manifestName, type Manifest } from './manifest.ts'
 import type { ExportFile } from './parquet-file.ts'
@@ -28,15 +27,23 @@ export function createFileCheck(dir: string): (file: ExportFile, signal?: AbortS
   const checked = new Set<string>()
   return async ({ path, sha256 }, signal) => {
     if (checked.has(path)) return
-    const hash = createHash('sha256')
-    for await (const chunk of createReadStream(join(dir, path), { highWaterMark: 1024 * 1024 })) {
-      signal?.throwIfAborted()
-      hash.update(chunk as Buffer)
-    }
-    const found = hash.digest('hex')
+    const found = await sha256Of(join(dir, path), signal)
     if (found !== sha256)
       throw damaged(join(dir, path), `its sha256 is ${found}, and ${manifestName} says ${sha256}: it was changed`)
     checked.add(path)
+  }
+}
+
+/** Into one buffer again and again: a stream's chunks are freed much later than they are hashed. */
+async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256')
+  const buffer = Buffer.allocUnsafe(1024 * 1024)
+  await using handle = await open(path)
+  for (;;) {
+    signal?.throwIfAborted()
+    const { bytesRead } = await handle.read(buffer)
+    if (bytesRead === 0) return hash.digest('hex')
+    hash.update(buffer.subarray(0, bytesRead))
   }
 }
 

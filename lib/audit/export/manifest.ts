@@ -9,7 +9,6 @@ export const manifestName = 'manifest.json'
 
 const wholeNumber = z.int().nonnegative()
 const hex = z.string().regex(/^[0-9a-f]{64}$/)
-const bounds = z.object({ sinceMs: z.number().nullable(), untilMs: z.number().nullable() })
 
 const manifestSchema = z.object({
   version: z.literal(manifestVersion),
@@ -19,9 +18,14 @@ const manifestSchema = z.object({
   namespace: z.string(),
   /** What was read, for messages: `prod.agent.audit`. */
   source: z.string(),
-  /** Times as they were asked for, epoch ms; null where they were not. */
-  range: bounds,
-  /** Of agent.audit. */
+  range: z.object({
+    /** As it was asked for, epoch ms; null where it was not. */
+    sinceMs: z.number().nullable(),
+    untilMs: z.number().nullable(),
+    /** Of agent.audit: what was read of each partition, `until` exclusive. */
+    offsets: z.array(z.object({ partition: wholeNumber, from: wholeNumber, until: wholeNumber.nullable() })),
+  }),
+  /** What was found in each partition of agent.audit. */
   partitions: z.array(
     z.object({ partition: wholeNumber, firstOffset: wholeNumber, lastOffset: wholeNumber, records: wholeNumber }),
   ),

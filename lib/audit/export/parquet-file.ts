@@ -90,12 +90,12 @@ class FileSink extends ByteWriter {
 }
 
 /** Numbers that mostly grow lie as differences; bytes are hashes and bodies, of which no two are alike. */
-const storage: Record<ColumnKind, Pick<ColumnSource, 'encoding'>> = {
+const storage: Record<ColumnKind, Pick<ColumnSource, 'encoding' | 'statistics'>> = {
   boolean: {},
   int32: {},
   int64: { encoding: 'DELTA_BINARY_PACKED' },
   string: {},
-  binary: { encoding: 'PLAIN' },
+  binary: { encoding: 'PLAIN', statistics: false },
   strings: {},
 }
 

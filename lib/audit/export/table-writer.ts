@@ -4,8 +4,8 @@ import type { Column } from './columns.ts'
 import { createParquetFile, type ExportFile, type ParquetFile } from './parquet-file.ts'
 
 /** Rows of one row group: what is held in memory, on writing and on reading. */
-const maxGroupRows = 10_000
-const maxGroupBytes = 16 * 1024 * 1024
+const maxGroupRows = 4_000
+const maxGroupBytes = 8 * 1024 * 1024
 /** A file is closed, and the next begun, once it is larger. */
 const maxFileBytes = 256 * 1024 * 1024
 

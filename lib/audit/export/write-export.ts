@@ -16,7 +16,8 @@ export interface ExportOptions {
   /** New, or an empty directory. */
   dir: string
   namespace: string
-  range: Pick<SourceRange, 'sinceMs' | 'untilMs'>
+  /** Offsets, where there are any, are what of the log is read; times bound everything else. */
+  range: SourceRange
   /** `shunt 0.6.0`. */
   createdBy: string
   nowMs: () => number
@@ -47,7 +48,8 @@ export async function writeExport(source: AuditSource, options: ExportOptions): 
 }
 
 async function fill(source: AuditSource, writers: ExportWriters, options: ExportOptions): Promise<Manifest> {
-  const { range, signal, reading } = options
+  const { signal, reading } = options
+  const { offsets, ...times } = options.range
   const ends = createEnds()
   const seen = createSeenSchemas(source.schemaById)
   let undecodable = 0
@@ -95,15 +97,15 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
     }
   }
 
-  await each('audit', (told) => source.audit(range, told), addEntry)
+  await each('audit', (told) => source.audit(offsets ? { offsets } : times, told), addEntry)
   await each(
     'results',
-    (told) => source.results(range, told),
+    (told) => source.results(times, told),
     (entry) => writers.put(writers.results, entry, rowBytes),
   )
   await each(
     'feedback',
-    (told) => source.feedback(range, told),
+    (told) => source.feedback(times, told),
     (entry) => writers.put(writers.feedback, entry, rowBytes),
   )
   await each(
@@ -118,7 +120,15 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
     createdAt: new Date(options.nowMs()).toISOString(),
     namespace: options.namespace,
     source: source.name,
-    range: { sinceMs: range.sinceMs ?? null, untilMs: range.untilMs ?? null },
+    range: {
+      sinceMs: times.sinceMs ?? null,
+      untilMs: times.untilMs ?? null,
+      offsets: [...(offsets ?? [])].map(([partition, { from, until }]) => ({
+        partition,
+        from: from ?? 0,
+        until: until ?? null,
+      })),
+    },
     partitions: ends.partitions(),
     chains: ends.chains(),
     rows,
