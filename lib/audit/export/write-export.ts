@@ -73,7 +73,7 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
     const { body } = entry.record
     let decoded: BodyRow['body']
     try {
-      decoded = await source.codec.decode(table.schema, body)
+      decoded = source.codec.decodeNow(table.schema, body) ?? (await source.codec.decode(table.schema, body))
     } catch (error) {
       if (error instanceof ShuntError && error.code === 'SHUNT_EVENT_UNDECODABLE') return false
       throw error
