@@ -133,15 +133,11 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     const place = placeOf(entry)
     if (!firstOffsets.has(place.partition)) firstOffsets.set(place.partition, place.offset)
     const { record } = entry
-    if (record === null) {
+    const problem = record === null ? entry.problem : problemOf(record)
+    if (record === null || problem !== null) {
       undecodable.set(place.partition, place)
-      return options.report(
-        findingOf(
-          'record_undecodable',
-          `the record at ${formatPlace(place)} cannot be decoded: ${entry.problem}`,
-          place,
-        ),
-      )
+      const message = `the record at ${formatPlace(place)} cannot be decoded: ${problem}`
+      return options.report(findingOf('record_undecodable', message, place))
     }
     links += 1
     let chain = chains.get(record.chainId)
@@ -355,6 +351,12 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 }
 
 type FindingLink = Pick<Finding, 'place'> & Pick<Link, 'chainId' | 'epoch' | 'seq'>
+
+/** Numbers that no lane writes have no place in the input of the hash. */
+function problemOf({ epoch, seq, prevHash }: AuditRecord): string | null {
+  if (epoch < 1 || seq < 1) return `epoch ${epoch} seq ${seq} is no place in a chain`
+  return prevHash.length === 32 ? null : `its prevHash has ${prevHash.length} bytes, not 32`
+}
 
 function named({ epoch, seq, place }: Omit<Link, 'hash'>): string {
   return `epoch ${epoch} seq ${seq} at ${formatPlace(place)}`
