@@ -29,24 +29,27 @@ export async function openExportSource(dir: string, { log }: ExportSourceDeps): 
     codec,
     schemaById: registry.schemaById,
     audit(range, reading = {}) {
-      const { offsets } = range
+      const { offsets, resumeAt } = range
       const partitions = [...auditFiles(manifest)].filter(([partition]) => !offsets || offsets.has(partition))
       const files = partitions.flatMap(([, each]) => each)
       reading.onTotal?.(files.reduce((sum, { rows }) => sum + rows, 0))
       const sequences = partitions.map(([partition, each]) =>
-        within(groupsOf(each, reading.signal), 'offset', offsets?.get(partition)),
+        within(groupsOf(each, reading.signal), 'offset', {
+          from: Math.max(offsets?.get(partition)?.from ?? 0, resumeAt?.get(partition) ?? 0),
+          until: offsets?.get(partition)?.until,
+        }),
       )
       return entriesOf(mergeByTime(sequences), { row: toAuditEntry, range, reading })
     },
     results(range, reading = {}) {
       const files = filesOf(manifest, 'results')
       reading.onTotal?.(files.reduce((sum, { rows }) => sum + rows, 0))
-      return entriesOf(groupsOf(files, reading.signal), { row: toResultEntry, range, reading })
+      return entriesOf(groupsOf(files, reading.signal), { row: toResultEntry, range: ofTimes(range), reading })
     },
     feedback(range, reading = {}) {
       const files = filesOf(manifest, 'feedback')
       reading.onTotal?.(files.reduce((sum, { rows }) => sum + rows, 0))
-      return entriesOf(groupsOf(files, reading.signal), { row: toFeedbackEntry, range, reading })
+      return entriesOf(groupsOf(files, reading.signal), { row: toFeedbackEntry, range: ofTimes(range), reading })
     },
     async *policies() {
       for await (const group of groupsOf(filesOf(manifest, 'policies'))) yield (await group.read()).map(toPolicy)
@@ -55,12 +58,15 @@ export async function openExportSource(dir: string, { log }: ExportSourceDeps): 
   }
 }
 
-type Bounds = { from?: number | undefined; until?: number | undefined } | undefined
+interface Bounds {
+  from?: number | undefined
+  until?: number | undefined
+}
 
 /** Leaves out the groups that hold nothing of the range. */
 async function* within(groups: AsyncGenerator<Group>, column: string, bounds: Bounds): AsyncGenerator<Group> {
   for await (const group of groups) {
-    const held = bounds && group.bounds(column)
+    const held = group.bounds(column)
     if (held && (held.max < (bounds.from ?? 0) || held.min >= (bounds.until ?? Infinity))) continue
     yield group
   }
@@ -84,8 +90,15 @@ async function* entriesOf<Entry extends Place>(
   }
 }
 
-function isWithin({ partition, offset, timestampMs }: Place, { sinceMs, untilMs, offsets }: SourceRange): boolean {
+/** Offsets are those of agent.audit alone. */
+function ofTimes({ sinceMs, untilMs }: SourceRange): SourceRange {
+  return { sinceMs, untilMs }
+}
+
+function isWithin({ partition, offset, timestampMs }: Place, range: SourceRange): boolean {
+  const { sinceMs, untilMs, offsets, resumeAt } = range
   if (timestampMs < (sinceMs ?? -Infinity) || timestampMs >= (untilMs ?? Infinity)) return false
   const bounds = offsets?.get(partition)
-  return offset >= (bounds?.from ?? 0) && offset < (bounds?.until ?? Infinity)
+  const from = Math.max(bounds?.from ?? 0, resumeAt?.get(partition) ?? 0)
+  return offset >= from && offset < (bounds?.until ?? Infinity)
 }

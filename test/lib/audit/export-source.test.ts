@@ -171,6 +171,10 @@ describe('an export', () => {
     const ranges: fc.Arbitrary<SourceRange> = fc.record({
       sinceMs: fc.option(fc.nat(10_000), { nil: undefined }),
       untilMs: fc.option(fc.nat(10_000), { nil: undefined }),
+      resumeAt: fc.option(
+        fc.array(fc.tuple(fc.nat(3), fc.nat(40))).map((each) => new Map(each)),
+        { nil: undefined },
+      ),
       offsets: fc.option(
         fc.array(fc.tuple(fc.nat(3), fc.record({ from: bound, until: bound }))).map((each) => new Map(each)),
         { nil: undefined },
@@ -182,8 +186,7 @@ describe('an export', () => {
         const wanted = await memorySource({ audit, results })
         const read = (await all(source.audit(range))).toSorted(byPlace)
         expect(read).toEqual((await all(wanted.audit(range))).toSorted(byPlace))
-        const times = { sinceMs: range.sinceMs, untilMs: range.untilMs }
-        expect(await all(source.results(times))).toEqual(await all(wanted.results(times)))
+        expect(await all(source.results(range))).toEqual(await all(wanted.results(range)))
       }),
       { numRuns: 60 },
     )
