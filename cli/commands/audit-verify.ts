@@ -46,13 +46,18 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
         const range = { sinceMs: flags.since?.(nowMs), untilMs: flags.until?.(nowMs) }
         const findings = createFindings(flags.findings)
         await using source = await openSource(context, flags)
-        const anchors = await anchorMarks(context, flags, findings.report)
-        const lanes = flags.from === undefined && flags.until === undefined ? await laneMarks(context, nowMs) : null
+        const copy = flags.from === undefined ? null : await readManifest(flags.from)
+        const namespace = copy?.namespace ?? connectionOf(context).config.namespace
+        const anchors = await anchorMarks(flags, namespace, findings.report)
+        const lanes = !copy && flags.until === undefined ? await laneMarks(context, nowMs) : null
         const readings = createReadings(context)
         const startedAtMs = performance.now()
         const found = await verifyLog(source, {
           ...readings,
           range,
+          ends: copy
+            ? new Map(copy.range.offsets.map(({ partition, until }) => [partition, until ?? Infinity]))
+            : undefined,
           marks: [...anchors, ...(lanes?.marks ?? [])],
           steps: flags.steps,
           openForMs: flags.openFor,
@@ -79,12 +84,11 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
     )
 }
 
-async function anchorMarks(context: CliContext, flags: VerifyFlags, report: Report): Promise<ChainMark[]> {
-  const { anchors, publicKey, from } = flags
+async function anchorMarks(flags: VerifyFlags, namespace: string, report: Report): Promise<ChainMark[]> {
+  const { anchors, publicKey } = flags
   if ((anchors === undefined) !== (publicKey === undefined))
     throw new ShuntError('SHUNT_CONFIG_INVALID', 'give --anchors and --public-key together')
   if (anchors === undefined || publicKey === undefined) return []
-  const namespace = from === undefined ? connectionOf(context).config.namespace : (await readManifest(from)).namespace
   const key = readPublicKey(await readFile(publicKey, 'utf8'), publicKey)
   return marksOf(readAnchors(await readFile(anchors, 'utf8'), { publicKey: key, namespace, report }).anchors)
 }

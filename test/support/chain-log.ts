@@ -101,9 +101,10 @@ export function createChainLog() {
 export function entryOf({ partition, offset, timestampMs, value }: RawRecord): AuditEntry {
   const place = { topic: 'agent.audit', partition, offset, timestampMs }
   try {
-    return { ...place, record: codec.decodeNow('audit-record', value) ?? null, problem: 'a schema nobody knows' }
+    const record = codec.decodeNow('audit-record', value) ?? null
+    return { ...place, record, problem: record ? null : 'a schema that nobody knows', ...(!record && { value }) }
   } catch (error) {
-    return { ...place, record: null, problem: (error as Error).message }
+    return { ...place, record: null, problem: (error as Error).message, value }
   }
 }
 
