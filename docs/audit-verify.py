@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Verifies chains and anchors of an export of Shunt's audit, without Shunt: audit-format.md tells each step.
 
-python audit-verify.py DIR [--anchors FILE --public-key FILE]      exit 0: nothing is wrong; 1: a line for each finding
+python audit-verify.py DIR [ANCHORS PUBLIC_KEY]      exit 0: nothing is wrong; 1: a line for each finding
 """
-import argparse, base64, hashlib, json, struct, sys
+import base64, hashlib, itertools, json, struct, sys
 from pathlib import Path
 import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
@@ -11,39 +11,28 @@ from cryptography.hazmat.primitives import serialization
 
 PAYLOAD_TYPE, ZERO = "application/vnd.shunt.anchor+json", bytes(32)
 COLUMNS = ["partition", "offset", "chainId", "epoch", "seq", "prevHash", "type", "body"]
-findings = 0
-
+findings = []
 def tell(message):
-    global findings
-    findings += 1
+    findings.append(message)
     print(message)
-
 def sized(data):
     return struct.pack(">I", len(data)) + data
-
 def link_hash(link):
-    place = struct.pack(">QQ", link["epoch"], link["seq"])
-    data = sized(link["chainId"].encode()) + place + link["prevHash"] + sized(link["type"].encode()) + sized(link["body"])
-    return hashlib.sha256(b"shunt-audit-1\n" + data).digest()
-
+    data = sized(link["chainId"].encode()) + struct.pack(">QQ", link["epoch"], link["seq"]) + link["prevHash"]
+    return hashlib.sha256(b"shunt-audit-1\n" + data + sized(link["type"].encode()) + sized(link["body"])).digest()
+def long(data):
+    value = shift = 0
+    for byte in data:
+        value, shift = value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            return value >> 1 ^ -(value & 1)
 def last_link(body):
-    """What a lane_reset names as the last link: epoch, seq, hash; behind the 5 bytes of the frame, three optional fields."""
-    def number():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte, at = body[at], at + 1
-            value, shift = value | (byte & 127) << shift, shift + 7
-            if byte < 128:
-                return value >> 1 ^ -(value & 1)
-    at = 5
-    epoch = number() if number() else None
-    seq = number() if number() else None
-    size = number() if number() else 0
-    return epoch, seq, body[at:at + size]
+    """What a lane_reset names as the last link: epoch, seq, hash; three optional fields behind the 5 bytes of the frame."""
+    data = iter(body[5:])
+    epoch, seq, size = (long(data) if long(data) else None for _ in range(3))
+    return epoch, seq, bytes(itertools.islice(data, size or 0))
 
 def read_anchors(path, key_path, namespace):
-    """Marks {chain: {(epoch, seq): hash}} and, by chain, the last head."""
     key, previous, marks, last = serialization.load_pem_public_key(Path(key_path).read_bytes()), None, {}, {}
     for number, line in enumerate(Path(path).read_text().splitlines(), 1):
         try:
@@ -55,10 +44,8 @@ def read_anchors(path, key_path, namespace):
         except (ValueError, KeyError, IndexError, TypeError, InvalidSignature):
             tell(f"line {number} of the anchors is not signed with this key, or was changed")
             continue
-        if anchor["previous"] != previous:
-            tell(f"line {number} of the anchors does not follow the line before it")
-        if anchor["namespace"] != namespace:
-            tell(f"line {number} of the anchors is of another namespace: {anchor['namespace']}")
+        if (anchor["previous"], anchor["namespace"]) != (previous, namespace):
+            tell(f"line {number} of the anchors does not follow the line before it, or is of another namespace")
         previous = hashlib.sha256(payload).hexdigest()
         for head in anchor["heads"]:
             marks.setdefault(head["chainId"], {})[head["epoch"], head["seq"]] = bytes.fromhex(head["hash"])
@@ -67,7 +54,8 @@ def read_anchors(path, key_path, namespace):
 
 def check(link, where, head, mark):
     """`head`: epoch, seq, hash, place, partition of the chain's link before; None for its first."""
-    chain, epoch, seq, named = link["chainId"], link["epoch"], link["seq"], f"epoch {link['epoch']} seq {link['seq']} at {where}"
+    chain, epoch, seq = link["chainId"], link["epoch"], link["seq"]
+    named = f"epoch {epoch} seq {seq} at {where}"
     expected = ZERO if seq == 1 else head[2] if head and (epoch, seq) == (head[0], head[1] + 1) else None
     if head and epoch == head[0] and seq > head[1] + 1:
         tell(f"{chain}: seq {head[1] + 1} to {seq - 1} missing between {head[3]} and {where}")
@@ -78,38 +66,34 @@ def check(link, where, head, mark):
     if mark and mark != link_hash(link):
         tell(f"{chain}: {named} is not the link that was anchored: it, or the history up to it, was rewritten")
 
-def verify(directory, marks, last):
-    heads, firsts, manifest = {}, {}, json.loads((directory / "manifest.json").read_text())
-    for file in sorted((directory / "audit").glob("*.parquet")):
+def verify(directory, offsets, marks, last):
+    heads, firsts, ends = {}, {}, {each["partition"]: each["until"] for each in offsets}
+    for file in sorted(directory.glob("*.parquet")):
         for link in (row for batch in pq.ParquetFile(file).iter_batches(columns=COLUMNS) for row in batch.to_pylist()):
             chain, where = link["chainId"], f"{link['partition']}/{link['offset']}"
             first = firsts.setdefault(link["partition"], link["offset"])
             if chain is None or len(link["prevHash"]) != 32 or min(link["epoch"], link["seq"]) < 1:
                 tell(f"the record at {where} is no link of a chain")
                 continue
-            head, at = heads.get(chain), (link["epoch"], link["seq"])
+            at, head = (link["epoch"], link["seq"]), heads.get(chain)
             if head and (head[4] != link["partition"] or at <= head[:2]):
-                tell(f"{chain}: epoch {at[0]} seq {at[1]} at {where} comes again, too late or elsewhere: the chain was at {head[3]}")
+                tell(f"{chain}: epoch {at[0]} seq {at[1]} at {where} comes again, too late or elsewhere: it was at {head[3]}")
                 continue
             if head is None and at != (1, 1) and first == 0:
                 tell(f"{chain}: the links before epoch {at[0]} seq {at[1]} at {where} are missing")
             check(link, where, head, marks.get(chain, {}).get(at))
             heads[chain] = (*at, link_hash(link), where, link["partition"])
-    ends = {each["partition"]: each["until"] for each in manifest["range"]["offsets"]}
     for chain, head in last.items():
-        if not firsts.get(head["partition"], 0) <= head["offset"] < (ends.get(head["partition"]) or 0):
+        if not firsts.get(head["partition"], 0) <= head["offset"] < (ends.get(head["partition"], 0) or 2**63):
             print(f"{chain}: its last anchor lies outside of this export and was not compared", file=sys.stderr)
         elif chain not in heads:
             tell(f"{chain}: the chain is missing; anchored up to epoch {head['epoch']} seq {head['seq']}")
         elif heads[chain][:2] < (head["epoch"], head["seq"]):
             tell(f"{chain}: ends at {heads[chain][3]}, before the anchored epoch {head['epoch']} seq {head['seq']}")
-    print(f"{len(heads)} chains, {findings} findings", file=sys.stderr)
+    print(f"{len(heads)} chains, {len(findings)} findings", file=sys.stderr)
 
-options = argparse.ArgumentParser(description=__doc__)
-options.add_argument("directory", type=Path)
-options.add_argument("--anchors")
-options.add_argument("--public-key")
-given = options.parse_args()
-space = json.loads((given.directory / "manifest.json").read_text())["namespace"]
-verify(given.directory, *(read_anchors(given.anchors, given.public_key, space) if given.anchors else ({}, {})))
+directory, *anchors = sys.argv[1:] or sys.exit(__doc__)
+description = json.loads(Path(directory, "manifest.json").read_text())
+anchored = read_anchors(*anchors, description["namespace"]) if anchors else ({}, {})
+verify(Path(directory, "audit"), description["range"]["offsets"], *anchored)
 sys.exit(1 if findings else 0)

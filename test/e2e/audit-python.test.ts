@@ -57,7 +57,7 @@ async function verify(records: readonly RawRecord[], change: { anchors?: string 
   })
   const file = join(out, 'anchors.jsonl')
   await writeFile(file, change.anchors ?? anchors)
-  const args = [join(docs, 'audit-verify.py'), out, '--anchors', file, '--public-key', join(dir, 'key.pub')]
+  const args = [join(docs, 'audit-verify.py'), out, file, join(dir, 'key.pub')]
   const { promise, resolve } = Promise.withResolvers<{ code: number; stdout: string; stderr: string }>()
   execFile(python, args, (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }))
   return promise
@@ -87,7 +87,7 @@ test.each<[string, readonly RawRecord[], string]>([
   [
     'swapped records',
     log.records.with(own[2]!, { ...at(2), value: at(3).value }).with(own[3]!, { ...at(3), value: at(2).value }),
-    `epoch 1 seq 3 at ${placeOf(3)} comes again, too late or elsewhere: the chain was at ${placeOf(2)}`,
+    `epoch 1 seq 3 at ${placeOf(3)} comes again, too late or elsewhere: it was at ${placeOf(2)}`,
   ],
   [
     'a truncated tail',
@@ -121,7 +121,7 @@ test.each<[string, readonly RawRecord[], string]>([
 })
 
 test('an anchor that was changed, or that another key signed, is told', async () => {
-  const forged = anchors.replace(/"payload":"(.{40})./, (_all, start) => `"payload":"${start}${'A'}`)
+  const forged = anchors.replace(/"payload":"(.{40})./, (_all, start) => `"payload":"${start}_`)
   const { code, stdout } = await verify(log.records, { anchors: forged })
   expect(stdout).toContain('line 1 of the anchors is not signed with this key, or was changed')
   expect(code).toBe(1)
