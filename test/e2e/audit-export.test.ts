@@ -102,12 +102,14 @@ test('exports of one time after the other hold each record once, and their chain
   expect(endless).toMatchObject({ code: 1, stderr: expect.stringContaining('give --until to each of a series') })
 })
 
-test('the decisions of an export come out again without Kafka or a registry', async () => {
+test('an export is verified, and its decisions come out again, without Kafka or a registry', async () => {
   const nowhere = { KAFKA_BROKERS: '127.0.0.1:1', SCHEMA_REGISTRY_URL: 'http://127.0.0.1:1' }
   const ended = await runShunt({ ...pipeline.env, ...nowhere }, ['replay', 'verify', '--from', whole, '--json'])
   expect(ended, ended.stderr + ended.stdout).toMatchObject({ code: 0 })
   const decisions = (await entriesOf(whole)).filter(({ record }) => record?.type === 'decision')
   expect(JSON.parse(ended.stdout)).toMatchObject({ decisions: decisions.length, findings: [] })
+  const verified = await runShunt({ ...pipeline.env, ...nowhere }, ['audit', 'verify', '--from', whole])
+  expect(verified, verified.stderr + verified.stdout).toMatchObject({ code: 0 })
 })
 
 test('DuckDB answers the queries of docs/retention.md', async () => {

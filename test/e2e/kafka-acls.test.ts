@@ -138,6 +138,7 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
       ['audit', 'export', '--out', join(out, 'export')],
       // Without the right to see how long they are kept.
       ['topics', 'list'],
+      ['audit', 'verify'],
     ])
       expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
   })
