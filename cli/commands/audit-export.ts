@@ -1,19 +1,23 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Option } from 'commander'
 import { exportRange } from '#lib/audit/export/export-range'
-import { manifestName, type Manifest } from '#lib/audit/export/manifest'
+import { manifestName, readManifest, type Manifest } from '#lib/audit/export/manifest'
+import { gapsBetween, rangeAfter } from '#lib/audit/export/succession'
 import { writeExport } from '#lib/audit/export/write-export'
 import { openSource } from '../audit-source.ts'
 import { connectionOf, type AddCommand } from '../context.ts'
 import { formatTable, plural, printable, writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
+import { exitCodes } from '../report-error.ts'
 import { timeOption, type TimeOption } from '../range-options.ts'
 
 interface ExportFlags {
   out: string
   since?: TimeOption
   until?: TimeOption
+  after?: string
   json?: true
 }
 
@@ -24,29 +28,42 @@ export const addAuditExportCommand: AddCommand = (audit, run) => {
     .requiredOption('--out <dir>', 'a directory that is new or empty')
     .option('--since <time>', 'records of this time and later: a duration ago, or ISO 8601', timeOption)
     .option('--until <time>', 'records before this time (default: all that is committed)', timeOption)
+    .addOption(
+      new Option('--after <dir>', 'go on where this export ended, and see that its chains join').conflicts('since'),
+    )
     .option('--json', 'print the summary as JSON')
     .action(
-      run(async (context, { out, since, until, json }: ExportFlags) => {
+      run(async (context, { out, since, until, after, json }: ExportFlags) => {
         // Half the memory, at the same speed: a row lives for one row group.
         await import('#lib/service/small-heap')
         const nowMs = Date.now()
         const { config, kafka } = connectionOf(context)
         await using source = await openSource(context)
+        const earlier = after === undefined ? null : await readManifest(after)
         const times = { sinceMs: since?.(nowMs), untilMs: until?.(nowMs) }
+        const range = await exportRange({ kafka }, config.namespace, times)
         const manifest = await writeExport(source, {
           dir: out,
           namespace: config.namespace,
-          range: await exportRange({ kafka }, config.namespace, times),
+          earlier,
+          range: earlier ? rangeAfter(earlier, range) : range,
           createdBy: `shunt ${audit.parent?.version() ?? ''}`.trim(),
           nowMs: Date.now,
           signal: context.signal,
           reading: (what) => createProgress(context, `reading ${what}`),
         })
-        const summary = await summaryOf(out, manifest)
+        const gaps = earlier ? gapsBetween(earlier, manifest) : []
+        const summary = { ...(await summaryOf(out, manifest)), gaps }
         if (json) writeJson(context, summary)
         else writeLines(context, linesOf(summary))
+        return gaps.length > 0 ? exitCodes.failed : exitCodes.ok
       }),
     )
+}
+
+type Summary = Awaited<ReturnType<typeof summaryOf>> & {
+  /** Where it does not go on as the one before it ended. */
+  gaps: string[]
 }
 
 async function summaryOf(out: string, manifest: Manifest) {
@@ -77,7 +94,7 @@ async function summaryOf(out: string, manifest: Manifest) {
   }
 }
 
-function linesOf(summary: Awaited<ReturnType<typeof summaryOf>>): string[] {
+function linesOf(summary: Summary): string[] {
   const { out, records, steps, bytes, bytesPerStep, undecodable, undecodableBodies, manifestSha256 } = summary
   return [
     ...formatTable(
@@ -97,6 +114,7 @@ function linesOf(summary: Awaited<ReturnType<typeof summaryOf>>): string[] {
     ...(undecodableBodies > 0
       ? [`the bodies of ${plural(undecodableBodies, 'record')} cannot be decoded: they are in table audit alone`]
       : []),
+    ...summary.gaps.map((gap) => printable(`not joined: ${gap}`)),
     `${manifestName}: sha256 ${manifestSha256}; note it elsewhere, it vouches for every file`,
   ]
 }

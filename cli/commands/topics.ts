@@ -10,6 +10,7 @@ import { wholeNumber } from '../options.ts'
 import { formatDuration, formatTable, plural, writeJson, writeLines } from '../output.ts'
 import { readPolicyFile } from '../policy-file.ts'
 import { exitCodes } from '../report-error.ts'
+import { auditWarning, retentionOption } from '../retention-option.ts'
 
 export const addTopicsCommand: AddCommand = (program, run) => {
   const topics = program.command('topics').description('topics in Kafka')
@@ -19,6 +20,12 @@ export const addTopicsCommand: AddCommand = (program, run) => {
     .option('--partitions <count>', 'least number of partitions', wholeNumber(1, 1_000), 4)
     .option('--replication <factor>', "replicas (default: the broker's own)", wholeNumber(1, 9))
     .option('--policy <file>', 'create the topics for results too that this policy gives tenants')
+    .option(
+      '--retention <topic=time>',
+      'such as agent.steps=90d,agent.audit=for-ever, of new topics and of those that exist',
+      retentionOption,
+    )
+    .option('--shorten', 'let --retention shorten what a topic keeps, which deletes records')
     .option('--json', 'print what was done as JSON')
     .action(
       run(async (context, options: ApplyFlags) => {
@@ -33,15 +40,20 @@ export const addTopicsCommand: AddCommand = (program, run) => {
             partitions: options.partitions,
             resultsTopics,
             actor: actorOf(context),
+            ...(options.retention && { retention: options.retention }),
+            shorten: options.shorten ?? false,
             ...(options.replication !== undefined && { replicationFactor: options.replication }),
           },
         )
-        const { created, grown, started, lost } = applied
+        const { created, grown, retained, started, lost } = applied
+        const warning = auditWarning(options.retention)
+        if (warning !== null) context.stderr.write(`${warning}\n`)
         if (options.json) writeJson(context, applied)
         else
           writeLines(context, [
             ...created.map((topic) => `created ${topic}`),
             ...grown.map((topic) => `added partitions to ${topic}`),
+            ...retained.map(({ topic, fromMs, toMs }) => `${topic} keeps ${kept(toMs)}, no longer ${kept(fromMs)}`),
             ...lost.map((lane) => `SHUNT_OFFSETS_LOST: ${lane}: run \`shunt lanes recover\``),
             `${plural(topicNames.length + resultsTopics.length, 'topic')}: ${created.length} created, ${grown.length} grown; ` +
               `${plural(started.length, 'lane')} started`,
@@ -68,7 +80,7 @@ export const addTopicsCommand: AddCommand = (program, run) => {
               {
                 title: 'kept',
                 align: 'right',
-                value: ({ retentionMs }) => (retentionMs < 0 ? 'for ever' : formatDuration(retentionMs)),
+                value: ({ retentionMs }) => (retentionMs === null ? '' : kept(retentionMs)),
               },
             ],
             listed,
@@ -120,7 +132,13 @@ interface ApplyFlags {
   partitions: number
   replication?: number
   policy?: string
+  retention?: ReadonlyMap<string, number>
+  shorten?: true
   json?: true
+}
+
+function kept(retentionMs: number): string {
+  return retentionMs < 0 ? 'for ever' : formatDuration(retentionMs)
 }
 
 function resultsTopic(text: string): string {

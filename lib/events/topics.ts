@@ -9,7 +9,7 @@ export interface TopicSpec {
   /** Schema of the value; null for bytes that nobody could read. */
   schema: SchemaName | null
   maxMessageBytes: number
-  /** Milliseconds; -1 keeps for ever. Sites change it in the broker, `topics apply` never shortens it. */
+  /** Milliseconds; -1 keeps for ever. Of a topic that exists it is changed by `topics apply --retention` alone. */
   retentionMs: number
   compacted: boolean
   /**
@@ -72,6 +72,11 @@ export const maxWeakAnswerBytes = 64 * KIB
 /** `staging` + `agent.steps` is `staging.agent.steps`; the empty namespace adds nothing. */
 export function inNamespace(namespace: string, name: string): string {
   return namespace === '' ? name : `${namespace}.${name}`
+}
+
+/** The name without its namespace, which it must have. */
+export function outsideNamespace(namespace: string, name: string): string {
+  return namespace === '' ? name : name.slice(namespace.length + 1)
 }
 
 /** The topic without its namespace, or undefined where it is none of ours. */

@@ -51,7 +51,8 @@ function accessOf(topic: Topic): TopicAccess {
   return access[topic.replace(/\.batch$/, '') as keyof typeof access]
 }
 
-export type AclOperation = 'Read' | 'Write' | 'Create' | 'Alter' | 'Describe' | 'Delete'
+export type AclOperation =
+  'Read' | 'Write' | 'Create' | 'Alter' | 'Describe' | 'Delete' | 'DescribeConfigs' | 'AlterConfigs'
 export type AclResource = 'topic' | 'group' | 'transactional-id'
 
 /** What a principal may do: the operations, on each of the names or on all that begin with one. */
@@ -114,13 +115,14 @@ export function aclsOf(role: Role, namespace: string, { resultsTopic = 'agent.re
     case 'operator':
       return [
         ...ofTopics,
+        prefixed('topic', ['DescribeConfigs'], [name('agent.')]),
         literal('group', ['Describe'], stageGroupNames.map(name)),
         prefixed('group', ['Read', 'Delete'], ['shunt-', name('policy-store-'), name('ledger-rebuild-')]),
         prefixed('transactional-id', ['Write'], [name('requeue.')]),
       ]
     case 'administrator':
       return [
-        prefixed('topic', ['Create', 'Alter', 'Read', 'Write'], [name('agent.')]),
+        prefixed('topic', ['Create', 'Alter', 'Read', 'Write', 'DescribeConfigs', 'AlterConfigs'], [name('agent.')]),
         literal('group', ['Read'], stageGroupNames.map(name)),
         prefixed('group', ['Read', 'Delete'], ['shunt-', markers]),
         prefixed(

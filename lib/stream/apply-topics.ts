@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, ITopicMetadata } from 'kafkajs'
 import { ShuntError } from '#lib/errors'
 import { isResultsTopic } from '#lib/events/results-topic'
-import { inNamespace, topicNames, topics, type Topic, type TopicSpec } from '#lib/events/topics'
+import { inNamespace, outsideNamespace, topicNames, topics, type Topic, type TopicSpec } from '#lib/events/topics'
 import type { ControlOrder } from '#lib/events/types.generated'
 import type { Logger } from '#lib/telemetry/logger'
 import { kafkaErrorType } from './kafka-errors.ts'
@@ -12,6 +12,7 @@ import { createLaneLog, fence } from './lane-log.ts'
 import { encodeProgress, initialProgress } from './progress-codec.ts'
 import { stageGroupNames, stageGroups } from './stage-groups.ts'
 import { markerName, readMarkers } from './topic-markers.ts'
+import { setRetentions, type RetentionChange } from './topic-retention.ts'
 import { commitTransaction } from './transaction.ts'
 import type { OutboundRecord } from './types.ts'
 
@@ -31,6 +32,13 @@ export interface ApplyTopicsOptions {
   replicationFactor?: number
   /** Topics of tenants for their results, without namespace, beside those that are there. @default none */
   resultsTopics?: readonly string[]
+  /**
+   * Milliseconds by topic, without namespace; -1 is for ever. For topics that exist too. agent.results stands for the
+   * tenants' own ones that are not named. @default as Shunt creates them; what exists stays as it is
+   */
+  retention?: ReadonlyMap<string, number>
+  /** Lets `retention` be shorter than what a topic has, which deletes records. @default false */
+  shorten?: boolean
   /** Who applies; stands in the markers. */
   actor: string
 }
@@ -40,6 +48,8 @@ export interface AppliedTopics {
   created: string[]
   /** Topics that were given more partitions. */
   grown: string[]
+  /** Topics that existed and keep their records for another time now. */
+  retained: RetentionChange[]
   /** Lanes, as group/topic/partition, that were given their first offset. */
   started: string[]
   /** Lanes whose offset is gone although they once had one: `shunt lanes recover` rebuilds them. */
@@ -59,15 +69,16 @@ const unsettled = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
  * Makes topics, partitions, and once for each lane its first offset with a marker in agent.control. May be run any
  * number of times, and while services run: it never touches a lane that has an offset or had one.
  *
- * Configurations of topics that exist are left alone, since sites set their own retention.
+ * Configurations of topics that exist are left alone, since sites set their own; but for a retention that is asked for.
+ * Throws SHUNT_CONFIG_INVALID where that would delete records and `shorten` is not set.
  */
 export async function applyTopics(deps: ApplyTopicsDeps, options: ApplyTopicsOptions): Promise<AppliedTopics> {
   const admin = deps.kafka('shunt-topics').admin()
   await admin.connect()
   try {
-    const { created, grown } = await ensureTopics(admin, options)
+    const ensured = await ensureTopics(admin, options)
     const lanes = await ensureLanes(deps, admin, options)
-    return { created, grown, ...lanes }
+    return { ...ensured, ...lanes }
   } finally {
     await admin.disconnect()
   }
@@ -76,21 +87,35 @@ export async function applyTopics(deps: ApplyTopicsDeps, options: ApplyTopicsOpt
 async function ensureTopics(
   admin: Admin,
   options: ApplyTopicsOptions,
-): Promise<{ created: string[]; grown: string[] }> {
+): Promise<Pick<AppliedTopics, 'created' | 'grown' | 'retained'>> {
   const existing = new Set(await admin.listTopics())
   const shared = topicNames.map((topic) => ({ topic: inNamespace(options.namespace, topic), spec: topics[topic] }))
   const given = (options.resultsTopics ?? []).map((topic) => inNamespace(options.namespace, topic))
   const ofTenants = new Set([...existing].filter((topic) => isResultsTopic(options.namespace, topic)).concat(given))
   for (const { topic } of shared) ofTenants.delete(topic)
   const all = [...shared, ...[...ofTenants].map((topic) => ({ topic, spec: topics['agent.results'] }))]
+  const retentionOf = (topic: string): number | undefined =>
+    options.retention?.get(outsideNamespace(options.namespace, topic)) ??
+    (isResultsTopic(options.namespace, topic) ? options.retention?.get('agent.results') : undefined)
   const wanted = all.map(({ topic, spec }) => ({
     topic,
+    retentionMs: retentionOf(topic),
     numPartitions: spec.partitions === 'single' ? 1 : (options.partitions ?? 4),
     grows: spec.partitions === 'growing',
     replicationFactor: options.replicationFactor ?? -1,
-    configEntries: configOf(spec),
+    configEntries: configOf({ ...spec, retentionMs: retentionOf(topic) ?? spec.retentionMs }),
   }))
+  const unknown = [...(options.retention?.keys() ?? [])].find(
+    (bare) => !wanted.some(({ topic }) => topic === inNamespace(options.namespace, bare)),
+  )
+  if (unknown !== undefined)
+    throw new ShuntError('SHUNT_CONFIG_INVALID', `${unknown} gets a retention, and is neither there nor in the policy`)
   const missing = wanted.filter(({ topic }) => !existing.has(topic))
+  // Before anything is made: it may refuse.
+  const named = wanted.flatMap(({ topic, retentionMs }) =>
+    existing.has(topic) && retentionMs !== undefined ? [[topic, retentionMs] as const] : [],
+  )
+  const retained = await setRetentions(admin, new Map(named), { shorten: options.shorten ?? false })
   // Not kafkajs's own wait for leaders: it gives up where the broker answers before it knows the new topic itself.
   if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false })
   const partitionsOf = await untilShown(admin, new Map(wanted.map(({ topic }) => [topic, 1])))
@@ -103,7 +128,7 @@ async function ensureTopics(
     })
     await untilShown(admin, new Map(small.map(({ topic, numPartitions }) => [topic, numPartitions])))
   }
-  return { created: missing.map(({ topic }) => topic), grown: small.map(({ topic }) => topic) }
+  return { created: missing.map(({ topic }) => topic), grown: small.map(({ topic }) => topic), retained }
 }
 
 /**

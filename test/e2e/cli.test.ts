@@ -157,7 +157,7 @@ describe('shunt on Kafka', { timeout: 90_000 }, () => {
     expect(topics.map(({ name }) => name)).toContain(`${rig.namespace}.agent.results`)
     expect(await shunt(['topics', 'apply', '--partitions', '3', '--json'])).toMatchObject({
       code: 0,
-      stdout: '{"created":[],"grown":[],"started":[],"lost":[]}\n',
+      stdout: '{"created":[],"grown":[],"retained":[],"started":[],"lost":[]}\n',
     })
   })
 

@@ -125,15 +125,20 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
       ['feedback', '--tenant', tenantId, '--task', 't', '--step', 's', '--verdict', 'right'],
     ])
       expect(await shunt('operator', ...args), args.join(' ')).toMatchObject({ code: 0 })
-    expect(await shunt('administrator', 'topics', 'apply', '--partitions', '3', '--json')).toMatchObject({
-      code: 0,
-      stdout: expect.stringContaining('"lost":[]'),
-    })
+    const apply = ['topics', 'apply', '--partitions', '3', '--retention', 'agent.deadletter=400d', '--json']
+    const applied = await shunt('administrator', ...apply)
+    expect(applied, applied.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('"lost":[]') })
+    const deadletter = { name: inNamespace(namespace, 'agent.deadletter'), retentionMs: 400 * 86_400_000 }
+    const listed = JSON.parse((await shunt('operator', 'topics', 'list', '--json')).stdout) as unknown[]
+    expect(listed).toContainEqual(expect.objectContaining(deadletter))
     expect(await shunt('administrator', 'lanes', 'recover')).toMatchObject({ code: 0 })
     for (const args of [
       ['results', '--task', 'granted-task-0'],
       ['task', 'granted-task-0'],
       ['audit', 'verify'],
+      ['audit', 'export', '--out', join(out, 'export')],
+      // Without the right to see how long they are kept.
+      ['topics', 'list'],
     ])
       expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
   })

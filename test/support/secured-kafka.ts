@@ -116,7 +116,8 @@ function entriesOf({ resource, operations, prefixed, names }: Acl, user: string)
       principal: `User:${user}`,
       host: '*',
       permissionType: AclPermissionTypes.ALLOW,
-      operation: AclOperationTypes[operation.toUpperCase() as keyof typeof AclOperationTypes],
+      operation:
+        AclOperationTypes[operation.replace(/(?<=[a-z])[A-Z]/g, '_$&').toUpperCase() as keyof typeof AclOperationTypes],
       resourceName,
       resourceType: {
         topic: AclResourceTypes.TOPIC,

@@ -1,4 +1,3 @@
-import type { SourceRange } from '#lib/audit/source'
 import { topicSpan, type ReadDeps } from '#lib/client/topic-range'
 import { inNamespace } from '#lib/events/topics'
 
@@ -7,6 +6,11 @@ export interface ExportTimes {
   sinceMs?: number | undefined
   /** Exclusive. */
   untilMs?: number | undefined
+}
+
+/** What an export reads: offsets of agent.audit by partition, times of everything else. */
+export interface ExportRange extends ExportTimes {
+  offsets: ReadonlyMap<number, { from: number; until: number }>
 }
 
 /**
@@ -18,7 +22,7 @@ export async function exportRange(
   deps: Pick<ReadDeps, 'kafka'>,
   namespace: string,
   times: ExportTimes,
-): Promise<ExportTimes & Required<Pick<SourceRange, 'offsets'>>> {
+): Promise<ExportRange> {
   const topic = inNamespace(namespace, 'agent.audit')
   const { from, until } = await topicSpan(deps, [topic], times)
   const offsets = Object.entries(until[topic] ?? {}).map(([text, end]) => {

@@ -10,6 +10,8 @@ export const manifestName = 'manifest.json'
 const wholeNumber = z.int().nonnegative()
 const hex = z.string().regex(/^[0-9a-f]{64}$/)
 
+const lastLink = z.object({ offset: wholeNumber, epoch: wholeNumber, seq: wholeNumber, hash: hex })
+
 const manifestSchema = z.object({
   version: z.literal(manifestVersion),
   /** `shunt 0.6.0`. */
@@ -34,9 +36,11 @@ const manifestSchema = z.object({
       chainId: z.string(),
       partition: wholeNumber,
       first: z.object({ offset: wholeNumber, epoch: wholeNumber, seq: wholeNumber, prevHash: z.string() }),
-      last: z.object({ offset: wholeNumber, epoch: wholeNumber, seq: wholeNumber, hash: hex }),
+      last: lastLink,
     }),
   ),
+  /** Chains that got no link since the export that this one goes on from, as they ended then. */
+  idleChains: z.array(z.object({ chainId: z.string(), partition: wholeNumber, last: lastLink })),
   /** Rows by table. */
   rows: z.record(z.string(), wholeNumber),
   /** Records of agent.audit that are no AuditRecord; their bytes are in the column `value`. */

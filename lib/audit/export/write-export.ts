@@ -5,6 +5,7 @@ import { ShuntError } from '#lib/errors'
 import { createEnds } from './chain-ends.ts'
 import { manifestVersion, writeManifest, type Manifest } from './manifest.ts'
 import { createSeenSchemas } from './seen-schemas.ts'
+import { idleChains } from './succession.ts'
 import { createExportWriters, type ExportWriters } from './export-writers.ts'
 import { bodyTables, type BodyRow, type BodyTable } from './tables.ts'
 
@@ -18,6 +19,8 @@ export interface ExportOptions {
   namespace: string
   /** Offsets, where there are any, are what of the log is read; times bound everything else. */
   range: SourceRange
+  /** The export that this one goes on from. */
+  earlier?: Manifest | null
   /** `shunt 0.6.0`. */
   createdBy: string
   nowMs: () => number
@@ -70,7 +73,7 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
     const { body } = entry.record
     let decoded: BodyRow['body']
     try {
-      decoded = await source.codec.decode(table.schema, body)
+      decoded = source.codec.decodeNow(table.schema, body) ?? (await source.codec.decode(table.schema, body))
     } catch (error) {
       if (error instanceof ShuntError && error.code === 'SHUNT_EVENT_UNDECODABLE') return false
       throw error
@@ -113,6 +116,7 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
     () => source.policies(),
     (record) => writers.put(writers.policies, record, rowBytes + record.content.length),
   )
+  const chains = ends.chains()
   const { files, rows } = await writers.finish()
   return {
     version: manifestVersion,
@@ -130,7 +134,8 @@ async function fill(source: AuditSource, writers: ExportWriters, options: Export
       })),
     },
     partitions: ends.partitions(),
-    chains: ends.chains(),
+    chains,
+    idleChains: options.earlier ? idleChains(options.earlier, { chains }) : [],
     rows,
     undecodable,
     undecodableBodies,

@@ -125,6 +125,8 @@ const verdict = fc.record({
 })
 const policies = fc.array(avroArbitrary('policy-record'), { maxLength: 4 })
 
+const placeOf = ({ partition, offset }: AuditEntry): string => `${partition}/${offset}`
+
 const [decision] = fc.sample(avroArbitrary('decision-record'), { numRuns: 1, seed: 1 }) as [DecisionRecord]
 
 function decided(offset: number): AuditEntry {
@@ -190,6 +192,14 @@ describe('an export', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  test('comes in row groups of bounded size, partitions side by side as their times say', async () => {
+    const audit = Array.from({ length: 20_000 }, (_each, i) => ({ ...decided(i >> 1), partition: i % 2 }))
+    const { source } = await exported({ audit })
+    const batches = await Array.fromAsync(source.audit({}))
+    expect(Math.max(...batches.map((batch) => batch.length))).toBeLessThanOrEqual(4_000)
+    expect(batches.map(([first]) => placeOf(first!))).toEqual(['0/0', '1/0', '0/4000', '1/4000', '0/8000', '1/8000'])
   })
 
   test('decodes bodies without a registry, by the schemas that it brings', async () => {
