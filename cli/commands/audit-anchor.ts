@@ -21,6 +21,8 @@ interface AnchorFlags {
 
 /** Of the findings of one anchor so many are told; `shunt audit verify` tells all. */
 const told = 10
+/** Of Node's timers: a longer one ends at once. */
+const longestTimerMs = 2 ** 31 - 1
 
 export const addAuditAnchorCommand: AddCommand = (audit, run) => {
   audit
@@ -46,7 +48,7 @@ export const addAuditAnchorCommand: AddCommand = (audit, run) => {
             if (!isRetryable(error)) throw error
             context.stderr.write(`${messageOf(error)}\n`)
           }
-          await sleep(flags.every, undefined, { signal: context.signal }).catch(() => {})
+          await sleep(Math.min(flags.every, longestTimerMs), undefined, { signal: context.signal }).catch(() => {})
         }
         return worst
       }),

@@ -346,7 +346,8 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     behindLanes: () =>
       [...marks].flatMap(([chainId, ofChain]) => {
         const chain = chains.get(chainId)
-        const open = ofChain.slice(chain?.nextMark ?? 0).some(({ by }) => by === 'lane')
+        const left = ofChain.slice(chain?.nextMark ?? 0)
+        const open = left.some((mark) => mark.by === 'lane' && (chain !== undefined || wasRead(mark)))
         return open ? [{ chainId, place: chain?.head?.place ?? null }] : []
       }),
   }

@@ -1,9 +1,8 @@
-import type { Codec } from '#lib/events/codec'
-import { isRetryable, messageOf } from '#lib/errors'
-import type { AuditRecord, AuditType, EventTypes, LaneResetRecord } from '#lib/events/types.generated'
+import type { LaneResetRecord } from '#lib/events/types.generated'
 import type { ChainMark, LogEnds } from './chain-marks.ts'
-import { formatPlace, placeOf, type Report } from './findings.ts'
+import type { Report } from './findings.ts'
 import { createLogEdges } from './log-edges.ts'
+import { decodeBody, type RecordBody } from './record-body.ts'
 import type { AuditEntry, AuditSource, SourceRange } from './source.ts'
 import { createStepJoin, type StepJoin } from './step-join.ts'
 import { decodeRow, encodeRow, rowOfAudit, rowOfResult, type StepBody } from './step-records.ts'
@@ -50,20 +49,6 @@ export interface LogSummary extends ChainCounts {
 
 const dayMs = 86_400_000
 
-/** The record of each type's body; null for those that have none of their own here. */
-const schemaOf = {
-  decision: 'decision-record',
-  attempt: 'attempt-record',
-  outcome: 'outcome-record',
-  duplicate: 'duplicate-record',
-  operator: 'operator-record',
-  lane_reset: 'lane-reset-record',
-} as const satisfies Partial<Record<AuditType, keyof EventTypes>>
-
-type Body = {
-  [Type in keyof typeof schemaOf]: { type: Type; body: EventTypes[(typeof schemaOf)[Type]] }
-}[keyof typeof schemaOf]
-
 /**
  * Reads the log once, in memory that does not grow with it: chains against themselves and against marks, policies and
  * scorers against the decisions that name them, and each step's records against each other.
@@ -88,7 +73,7 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   }
 
   async function takeEntry(entry: AuditEntry): Promise<boolean> {
-    const body = entry.record && (await bodyOf(source.codec, entry, entry.record, report))
+    const body = entry.record && (await decodeBody(source.codec, entry, entry.record, report))
     chains.take(entry, resetOf(body))
     if (body?.type === 'decision') policies.take(body.body, entry)
     if (join && body && isOfStep(body)) {
@@ -116,39 +101,12 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   }
 }
 
-function resetOf(body: Body | null): LaneResetRecord | null {
+function resetOf(body: RecordBody | null): LaneResetRecord | null {
   return body?.type === 'lane_reset' ? body.body : null
 }
 
-function isOfStep(body: Body): body is StepBody & Body {
-  return body.type !== 'operator' && body.type !== 'lane_reset'
-}
-
-async function bodyOf(
-  codec: Pick<Codec, 'decode' | 'decodeNow'>,
-  entry: AuditEntry,
-  { type, body, chainId, epoch, seq }: AuditRecord,
-  report: Report,
-): Promise<Body | null> {
-  if (!(type in schemaOf)) return null
-  const known = type as keyof typeof schemaOf
-  try {
-    // Without waiting, but for a schema that is met for the first time: an await costs as much as the decoding.
-    const value = codec.decodeNow(schemaOf[known], body) ?? (await codec.decode(schemaOf[known], body))
-    return { type: known, body: value } as Body
-  } catch (error) {
-    if (isRetryable(error)) throw error
-    const what = `${chainId}: the body of epoch ${epoch} seq ${seq} at ${formatPlace(entry)} cannot be decoded`
-    report({
-      code: 'body_undecodable',
-      message: `${what}: ${messageOf(error)}`,
-      chainId,
-      epoch,
-      seq,
-      place: placeOf(entry),
-    })
-    return null
-  }
+function isOfStep(body: RecordBody): body is StepBody {
+  return body.type === 'decision' || body.type === 'attempt' || body.type === 'outcome' || body.type === 'duplicate'
 }
 
 /**

@@ -1,4 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
@@ -10,8 +12,9 @@ import { inNamespace, type Topic } from '#lib/events/topics'
 import type { AuditSummary } from '../../cli/audit-summary.ts'
 import { startPipeline, type Pipeline } from '../support/pipeline.ts'
 import { makeSteps } from '../support/pipeline-steps.ts'
-import { runShunt } from '../support/run-shunt.ts'
+import { runShunt, shuntMain } from '../support/run-shunt.ts'
 import type { ReadRecord } from '../support/topic-reader.ts'
+import { waitUntil } from '../support/wait-until.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'shunt-verify-'))
 const key = join(dir, 'key')
@@ -56,6 +59,23 @@ test('a whole log verifies against itself, its lanes and its anchors, and every 
   const { code, stdout } = await shunt(['audit', 'verify'])
   expect(stdout).toContain('nothing is wrong')
   expect(code).toBe(0)
+})
+
+test('anchors are appended again and again until Ctrl-C, each line whole', async () => {
+  const file = join(dir, 'every.jsonl')
+  const args = [shuntMain, 'audit', 'anchor', '--key', key, '--out', file, '--every', '1s']
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...pipeline.env, SHUNT_DIR: dir },
+    stdio: 'ignore',
+  })
+  const exited = once(child, 'exit')
+  const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0)
+  await waitUntil(() => lines() >= 3, 'three anchors')
+  child.kill('SIGINT')
+  expect((await exited)[0]).toBe(130)
+  expect(readFileSync(file, 'utf8').endsWith('\n')).toBe(true)
+  const found = await verify(['--no-steps', '--anchors', file, '--public-key', `${key}.pub`])
+  expect(found).toMatchObject({ code: 0, findings: 0, steps: null, anchoredLinks: lines() * found.chains })
 })
 
 test('an export of it verifies against the same anchors', async () => {

@@ -135,10 +135,10 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
     for (const args of [
       ['results', '--task', 'granted-task-0'],
       ['task', 'granted-task-0'],
+      ['audit', 'verify'],
       ['audit', 'export', '--out', join(out, 'export')],
       // Without the right to see how long they are kept.
       ['topics', 'list'],
-      ['audit', 'verify'],
     ])
       expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
   })

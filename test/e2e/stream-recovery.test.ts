@@ -44,7 +44,8 @@ async function readLinks(reader: TopicReader): Promise<ReadLink[]> {
   return Promise.all(
     reader.records(rig.topic('agent.audit')).map(async ({ partition, offset, value }) => {
       const record = await codec.decode('audit-record', value)
-      return { partition, offset, record, body: null }
+      const isReset = record.type === 'lane_reset'
+      return { partition, offset, record, body: isReset ? await codec.decode('lane-reset-record', record.body) : null }
     }),
   )
 }

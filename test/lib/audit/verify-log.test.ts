@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { createChain } from '#lib/audit/chain'
+import { createChain, linkHash } from '#lib/audit/chain'
+import type { ChainMark } from '#lib/audit/chain-marks'
 import { createFindings } from '#lib/audit/findings'
-import type { AuditEntry, ResultEntry } from '#lib/audit/source'
+import type { AuditEntry, AuditSource, ResultEntry } from '#lib/audit/source'
 import { verifyLog, type VerifyLogOptions } from '#lib/audit/verify-log'
 import type { DecisionRecord, PolicyRecord, StepOrigin, StepStatus } from '#lib/events/types.generated'
 import { splitScorer, scorerBytes } from '#lib/policy/scorer-parts'
@@ -378,4 +379,42 @@ test('reading stops when it is aborted', async () => {
     { signal: stop.signal, onEntry: () => stop.abort() },
   )
   await expect(reading).rejects.toThrow('aborted')
+})
+
+describe('a link that its lane has committed', () => {
+  const audit = auditOf(...whole(0), ...whole(1))
+  const last = audit.at(-1)!.record!
+  const marks: ChainMark[] = [{ ...last, by: 'lane', hash: linkHash(last), atMs: 1, place: null }]
+
+  /** The last link can be read from the second reading on, or never. */
+  async function verifyLate(options: Partial<VerifyLogOptions> & { never?: boolean }) {
+    const [early, late] = [await memorySource({ audit: audit.slice(0, -1) }), await memorySource({ audit })]
+    let readings = 0
+    const findings = createFindings(10)
+    const source: AuditSource = {
+      ...late,
+      audit: (...args) => ((readings += 1) > 1 && !options.never ? late : early).audit(...args),
+    }
+    const summary = await verifyLog(source, {
+      nowMs: Date.now,
+      report: findings.report,
+      steps: false,
+      marks,
+      ...options,
+    })
+    return { codes: findings.kept.map(({ code }) => code), compared: summary.compared, readings }
+  }
+
+  test('and that cannot be read yet is waited for', async () => {
+    const found = await verifyLate({})
+    expect(found).toEqual({ codes: ['policy_missing'], compared: 1, readings: 2 })
+  })
+
+  test('is missing where it does not come', async () => {
+    expect((await verifyLate({ never: true, laneWaitMs: 10 })).codes).toContain('tail_truncated')
+  })
+
+  test('is not waited for where its chain was not read at all', async () => {
+    expect(await verifyLate({ never: true, range: { sinceMs: startMs + 100 * hourMs } })).toMatchObject({ readings: 1 })
+  })
 })

@@ -57,6 +57,15 @@ describe('who may write', () => {
   test('an auditor writes nothing', () => {
     expect(aclsOf('auditor', namespace).flatMap(({ operations }) => operations)).not.toContain('Write')
   })
+
+  test('an auditor sees what every lane has committed, and reads nothing that is on its way', () => {
+    for (const group of stageGroupNames) {
+      expect(may('auditor', 'Describe', 'group', inStaging(group))).toBe(true)
+      for (const topic of stageGroups[group]) expect(may('auditor', 'Describe', 'topic', inStaging(topic))).toBe(true)
+    }
+    for (const topic of ['agent.steps.oss', 'agent.steps.frontier', 'agent.steps.reroute'])
+      expect(may('auditor', 'Read', 'topic', inStaging(topic))).toBe(false)
+  })
 })
 
 describe("a tenant's own topic for results", () => {
