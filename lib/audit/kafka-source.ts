@@ -19,7 +19,7 @@ import type {
 } from './source.ts'
 
 export interface KafkaSourceDeps extends ReadDeps {
-  codec: Pick<Codec, 'decode' | 'decodeNow'>
+  codec: Pick<Codec, 'decode' | 'decodeNow' | 'peekString'>
   registry: Pick<Registry, 'schemaById'>
 }
 

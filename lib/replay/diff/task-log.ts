@@ -1,0 +1,153 @@
+import type { AuditSource, SourceRange } from '#lib/audit/source'
+import type { StepFeedback } from '#lib/events/types.generated'
+import { ShuntError } from '#lib/errors'
+import { hashText } from './hash-text.ts'
+import type { NewScore, TaskRows, Verdict } from './recorded-step.ts'
+import type { TaskGroup, TaskJoin } from './task-join.ts'
+
+type Source = Pick<AuditSource, 'codec' | 'audit' | 'feedback'>
+
+/** What a scorer made of a step's text. */
+export interface ScoredStep {
+  taskId: string
+  stepId: string
+  origin: { topic: string; partition: number; offset: number }
+  score: NewScore
+}
+
+export interface TaskLogOptions {
+  range: SourceRange
+  signal: AbortSignal
+  /** Told of the bound of what is to be read, and then of what was. */
+  reading: (what: string) => { total(count: number): void; at(count: number): void; end(): void }
+}
+
+export interface TaskLogCounts {
+  decisions: number
+  /** Records that cannot be decoded: `shunt audit verify` says which. */
+  unreadable: number
+}
+
+const tags = { decision: 'd', attempt: 'a', verdict: 'v', score: 's' } as const
+const nowhere = { partition: 0, offset: 0 }
+
+/**
+ * What a range tells of decisions, attempts and callers' verdicts, into the join: bodies as they were written, decoded once
+ * when their task is worked on. Offsets bound decisions alone: what came of them lies in other partitions. Feedback is
+ * read from the range's beginning to its own end: it comes days later.
+ */
+export async function readTaskLog(
+  source: Source,
+  join: TaskJoin,
+  { range, signal, reading }: TaskLogOptions,
+): Promise<TaskLogCounts> {
+  const counts: TaskLogCounts = { decisions: 0, unreadable: 0 }
+  const { sinceMs, untilMs, offsets } = range
+  await inProgress(reading('audit'), async (progress) => {
+    let read = 0
+    for await (const batch of source.audit({ sinceMs, untilMs }, { signal, onTotal: progress.total })) {
+      for (const { record, partition, offset } of batch) {
+        if (record === null) counts.unreadable += 1
+        else if (record.type === 'attempt' || (record.type === 'decision' && isWithin(offsets, partition, offset))) {
+          const name = record.type === 'decision' ? 'decision-record' : 'attempt-record'
+          const ids = peekIds(source, name, record.body) ?? (await decodeIds(source, name, record.body))
+          if (ids === null) counts.unreadable += 1
+          else {
+            const row = { tag: tags[record.type], partition, offset, body: record.body }
+            join.append(hashText(ids.taskId), hashText(ids.stepId), row)
+            counts.decisions += Number(record.type === 'decision')
+          }
+        }
+      }
+      progress.at((read += batch.length))
+    }
+  })
+  await inProgress(reading('feedback'), async (progress) => {
+    let read = 0
+    for await (const batch of source.feedback({ sinceMs }, { signal, onTotal: progress.total })) {
+      for (const { feedback } of batch) appendJson(join, tags.verdict, feedback, verdictOf(feedback))
+      progress.at((read += batch.length))
+    }
+  })
+  return counts
+}
+
+export function appendScore(join: TaskJoin, { taskId, stepId, origin, score }: ScoredStep): void {
+  appendJson(join, tags.score, { taskId, stepId }, { origin, score })
+}
+
+/** Decodes the rows of a group. What cannot be decoded was counted before, or is told of the decisions it leaves out. */
+export async function decodeGroup(
+  { codec }: Pick<Source, 'codec'>,
+  { rows }: TaskGroup,
+  onUnreadable: () => void,
+): Promise<TaskRows> {
+  const decoded = {
+    decisions: [] as TaskRows['decisions'][number][],
+    attempts: [] as TaskRows['attempts'][number][],
+    verdicts: [] as Verdict[],
+    scores: [] as TaskRows['scores'][number][],
+  }
+  for (const { tag, partition, offset, body } of rows) {
+    try {
+      if (tag === tags.decision) {
+        const record = codec.decodeNow('decision-record', body) ?? (await codec.decode('decision-record', body))
+        decoded.decisions.push({ record, place: { partition, offset } })
+      } else if (tag === tags.attempt)
+        decoded.attempts.push(codec.decodeNow('attempt-record', body) ?? (await codec.decode('attempt-record', body)))
+      else if (tag === tags.verdict) decoded.verdicts.push(JSON.parse(body.toString()) as Verdict)
+      else decoded.scores.push(JSON.parse(body.toString()) as TaskRows['scores'][number])
+    } catch (error) {
+      if (!(error instanceof ShuntError) || error.retryable) throw error
+      onUnreadable()
+    }
+  }
+  return decoded
+}
+
+function isWithin(offsets: SourceRange['offsets'], partition: number, offset: number): boolean {
+  if (!offsets) return true
+  const bounds = offsets.get(partition)
+  return bounds !== undefined && offset >= (bounds.from ?? 0) && offset < (bounds.until ?? Infinity)
+}
+
+interface Ids {
+  taskId: string
+  stepId: string
+}
+
+function peekIds({ codec }: Source, name: 'decision-record' | 'attempt-record', body: Buffer): Ids | null {
+  const taskId = codec.peekString(name, 'taskId', body)
+  const stepId = codec.peekString(name, 'stepId', body)
+  return taskId === null || stepId === null ? null : { taskId, stepId }
+}
+
+/** Null for what cannot be decoded. */
+async function decodeIds(
+  { codec }: Source,
+  name: 'decision-record' | 'attempt-record',
+  body: Buffer,
+): Promise<Ids | null> {
+  try {
+    return await codec.decode(name, body)
+  } catch (error) {
+    if (error instanceof ShuntError && !error.retryable) return null
+    throw error
+  }
+}
+
+function verdictOf({ tenantId, stepId, verdict, atMs }: StepFeedback): Verdict {
+  return { tenantId, stepId, verdict, atMs }
+}
+
+function appendJson(join: TaskJoin, tag: string, { taskId, stepId }: Ids, value: unknown): void {
+  join.append(hashText(taskId), hashText(stepId), { tag, ...nowhere, body: Buffer.from(JSON.stringify(value)) })
+}
+
+async function inProgress<P extends { end(): void }>(progress: P, work: (progress: P) => Promise<void>): Promise<void> {
+  try {
+    await work(progress)
+  } finally {
+    progress.end()
+  }
+}
