@@ -26,9 +26,7 @@ export async function* readBatches(
 
 /** From a giver to a taker, one value at a time. */
 function createHandOff<T>() {
-  let ready: T | undefined
-  let ended: { error?: unknown } | undefined
-  let left = false
+  const state: { ready?: T | undefined; ended?: { error?: unknown }; left: boolean } = { left: false }
   let changed = Promise.withResolvers<void>()
   const tell = (): void => {
     changed.resolve()
@@ -37,26 +35,26 @@ function createHandOff<T>() {
   return {
     /** Waits until what was given before is taken. */
     async give(value: T): Promise<void> {
-      while (ready !== undefined && !left) await changed.promise
-      ready = value
+      while (state.ready !== undefined && !state.left) await changed.promise
+      state.ready = value
       tell()
     },
     /** Undefined at the end; throws the error that it ended with, at once. */
     async take(): Promise<T | undefined> {
-      while (ready === undefined && !ended) await changed.promise
-      if (ended && 'error' in ended) throw ended.error
-      const value = ready
-      ready = undefined
+      while (state.ready === undefined && !state.ended) await changed.promise
+      if (state.ended && 'error' in state.ended) throw state.ended.error
+      const value = state.ready
+      state.ready = undefined
       tell()
       return value
     },
     end(how: { error?: unknown } = {}): void {
-      ended = how
+      state.ended = how
       tell()
     },
     /** Nothing is taken any more, and nobody waits for it. */
     leave(): void {
-      left = true
+      state.left = true
       tell()
     },
   }

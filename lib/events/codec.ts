@@ -128,9 +128,9 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
     return { channel, id: bytes.readUInt32BE(1), framed: bytes }
   }
 
-  function readWith<N extends EventName>(channel: Channel, id: number, { read }: Reader, bytes: Buffer): EventTypes[N] {
+  function readWith(channel: Channel, id: number, { read }: Reader, bytes: Buffer): unknown {
     try {
-      return read(bytes) as EventTypes[N]
+      return read(bytes)
     } catch (error) {
       throw undecodable(`${channel.fullName} of schema id ${id}: ${messageOf(error)}`)
     }
@@ -158,13 +158,13 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
 
     async decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]> {
       const { channel, id, framed } = unframe(name, bytes)
-      return readWith<N>(channel, id, channel.readers.get(id) ?? (await reader(name, id)), framed)
+      return readWith(channel, id, channel.readers.get(id) ?? (await reader(name, id)), framed) as EventTypes[N]
     },
 
     decodeNow<N extends EventName>(name: N, bytes: Buffer | null): EventTypes[N] | undefined {
       const { channel, id, framed } = unframe(name, bytes)
       const known = channel.readers.get(id)
-      return known && readWith<N>(channel, id, known, framed)
+      return known && (readWith(channel, id, known, framed) as EventTypes[N])
     },
 
     peekString(name, field, bytes) {
