@@ -35,7 +35,7 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
     entryOf: (record: InboundRecord, place: SourcePlace) => Entry | null | Promise<Entry | null>,
   ): AsyncGenerator<readonly Entry[]> {
     const whole = await topicSpan(deps, topics, range)
-    const { from, until, offsets } = range.offsets ? within(whole, audit, range.offsets) : whole
+    const { from, until, offsets } = range.offsets || range.resumeAt ? within(whole, audit, range) : whole
     onTotal?.(offsets)
     const { sinceMs = -Infinity, untilMs = Infinity } = range
     for await (const records of readBatches(deps, { topics, from, until, signal })) {
@@ -155,15 +155,16 @@ function ofTimes({ sinceMs, untilMs }: SourceRange): SourceRange {
 }
 
 /** The part of a topic's span that lies within the bounds; partitions without any are left out. */
-function within(span: TopicSpan, topic: string, bounds: NonNullable<SourceRange['offsets']>): TopicSpan {
+function within(span: TopicSpan, topic: string, { offsets: bounds, resumeAt }: SourceRange): TopicSpan {
   const starts: Record<number, number> = {}
   const ends: Record<number, number> = {}
   let offsets = 0
   for (const [text, high] of Object.entries(span.until[topic] ?? {})) {
     const partition = Number(text)
-    const asked = bounds.get(partition)
+    const asked = bounds ? bounds.get(partition) : {}
     const end = asked ? Math.min(high, asked.until ?? high) : high
-    const start = asked ? Math.max(span.from[topic]?.[partition] ?? 0, asked.from ?? 0) : high
+    const low = Math.max(span.from[topic]?.[partition] ?? 0, resumeAt?.get(partition) ?? 0)
+    const start = asked ? Math.max(low, asked.from ?? 0) : high
     starts[partition] = Math.min(start, end)
     ends[partition] = end
     offsets += ends[partition] - starts[partition]

@@ -45,6 +45,8 @@ export interface SourceRange {
   untilMs?: number | undefined
   /** By partition of agent.audit: from this offset on, and below that one; other partitions are left out. */
   offsets?: ReadonlyMap<number, { from?: number | undefined; until?: number | undefined }> | undefined
+  /** Where a reading of agent.audit goes on that was broken off: below these offsets its partitions are done. */
+  resumeAt?: ReadonlyMap<number, number> | undefined
 }
 
 export interface SourceReading {

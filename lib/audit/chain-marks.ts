@@ -1,0 +1,42 @@
+import type { SourceRange } from './source.ts'
+
+/** A link that somebody else knows of: a signed anchor, or the offset commit of the lane that wrote it. */
+export interface ChainMark {
+  by: 'anchor' | 'lane'
+  chainId: string
+  epoch: number
+  seq: number
+  hash: Buffer
+  /** When it was known, epoch ms. */
+  atMs: number
+  /** Where the link lies in agent.audit; null where only its hash is known. */
+  place: { partition: number; offset: number } | null
+}
+
+/** Negative where `a` comes first in its chain. */
+export function inChainOrder(a: Pick<ChainMark, 'epoch' | 'seq'>, b: Pick<ChainMark, 'epoch' | 'seq'>): number {
+  return a.epoch - b.epoch || a.seq - b.seq
+}
+
+/** By chain, in the chain's order; marks that say the same count once. */
+export function sortMarks(marks: readonly ChainMark[]): Map<string, ChainMark[]> {
+  const sorted = new Map<string, ChainMark[]>()
+  for (const [chainId, ofChain] of Map.groupBy(marks, (mark) => mark.chainId))
+    sorted.set(
+      chainId,
+      ofChain.toSorted(inChainOrder).filter((mark, i, all) => i === 0 || !isSame(mark, all[i - 1]!)),
+    )
+  return sorted
+}
+
+function isSame(a: ChainMark, b: ChainMark): boolean {
+  return inChainOrder(a, b) === 0 && a.by === b.by && a.hash.equals(b.hash)
+}
+
+/** The marked link may lie behind the end of what is read. */
+export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: SourceRange): boolean {
+  if (untilMs !== undefined && atMs > untilMs) return true
+  if (!offsets) return false
+  const read = place === null ? undefined : offsets.get(place.partition)
+  return read === undefined || place!.offset >= (read.until ?? Infinity)
+}

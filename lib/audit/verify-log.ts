@@ -1,0 +1,196 @@
+import type { Codec } from '#lib/events/codec'
+import { isRetryable, messageOf } from '#lib/errors'
+import type { AuditRecord, AuditType, EventTypes, LaneResetRecord } from '#lib/events/types.generated'
+import type { ChainMark } from './chain-marks.ts'
+import { formatPlace, placeOf, type Report } from './findings.ts'
+import { createLogEdges } from './log-edges.ts'
+import type { AuditEntry, AuditSource, SourceRange } from './source.ts'
+import { createStepJoin, type StepJoin } from './step-join.ts'
+import { decodeRow, encodeRow, rowOfAudit, rowOfResult, type StepBody } from './step-records.ts'
+import {
+  createChainVerifier,
+  type ChainCounts,
+  type ChainVerifier,
+  type GivenStart,
+  type VerifiedHead,
+} from './verify-chains.ts'
+import { createPolicyCheck, type PolicyCheck } from './verify-policies.ts'
+import { verifyStep, type StepLimits, type StepState } from './verify-steps.ts'
+
+export interface VerifyLogOptions {
+  range?: SourceRange
+  /** What others know of the chains. */
+  marks?: readonly ChainMark[]
+  /** Heads to go on from. */
+  from?: readonly VerifiedHead[]
+  /** Join each step's records; not of a range by offsets, which cuts steps in two. @default true */
+  steps?: boolean
+  /** @default one day */
+  openForMs?: number
+  report: Report
+  nowMs: () => number
+  signal?: AbortSignal | undefined
+  /** How long links that a lane has committed, and nobody can read yet, are waited for. @default 15_000 */
+  laneWaitMs?: number
+  onReading?: (what: string, entries: number) => void
+  onEntry?: (what: string) => void
+}
+
+export interface LogSummary extends ChainCounts {
+  policies: number
+  /** By partition: the offset behind the last record. */
+  positions: ReadonlyMap<number, number>
+  heads: VerifiedHead[]
+  given: GivenStart[]
+  /** Null where steps were not looked at. */
+  steps: Record<StepState, number> | null
+}
+
+const dayMs = 86_400_000
+
+/** The record of each type's body; null for those that have none of their own here. */
+const schemaOf = {
+  decision: 'decision-record',
+  attempt: 'attempt-record',
+  outcome: 'outcome-record',
+  duplicate: 'duplicate-record',
+  operator: 'operator-record',
+  lane_reset: 'lane-reset-record',
+} as const satisfies Partial<Record<AuditType, keyof EventTypes>>
+
+type Body = {
+  [Type in keyof typeof schemaOf]: { type: Type; body: EventTypes[(typeof schemaOf)[Type]] }
+}[keyof typeof schemaOf]
+
+/**
+ * Reads the log once, in memory that does not grow with it: chains against themselves and against marks, policies and
+ * scorers against the decisions that name them, and each step's records against each other.
+ */
+export async function verifyLog(source: AuditSource, options: VerifyLogOptions): Promise<LogSummary> {
+  const { range = {}, report, marks = [], from = [], signal } = options
+  const startedAtMs = options.nowMs()
+  const chains = createChainVerifier({ report, marks, range, from })
+  const policies = createPolicyCheck()
+  using join = options.steps === false || range.offsets ? null : createStepJoin()
+  const edges = createLogEdges()
+  let requeued = false
+
+  async function read(range: SourceRange): Promise<void> {
+    const onTotal = (entries: number): void => options.onReading?.('audit', entries)
+    for await (const batch of source.audit(range, { signal, onTotal }))
+      for (const entry of batch) {
+        edges.note(entry)
+        requeued = (await takeEntry(entry)) || requeued
+        options.onEntry?.('audit')
+      }
+  }
+
+  async function takeEntry(entry: AuditEntry): Promise<boolean> {
+    const body = entry.record && (await bodyOf(source.codec, entry, entry.record, report))
+    chains.take(entry, resetOf(body))
+    if (body?.type === 'decision') policies.take(body.body, entry)
+    if (join && body && isOfStep(body)) {
+      const { key, row } = rowOfAudit(entry, body)
+      join.append(key, encodeRow(row))
+    }
+    return body?.type === 'operator' && /^deadletter\/requeue\/.*agent\.steps\./.test(body.body.order.name)
+  }
+
+  await read(range)
+  await awaitLanes(chains, edges.positions, read, { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs })
+  chains.end()
+  await checkPolicies(source, policies, report)
+  const endMs = Math.min(range.untilMs ?? Infinity, startedAtMs)
+  const steps = join && (await joinSteps(source, join, options, { startMs: edges.wholeFromMs(range), endMs, requeued }))
+  return {
+    ...chains.counts(),
+    policies: policies.count(),
+    positions: edges.positions,
+    heads: chains.heads(),
+    given: chains.givenStarts(),
+    steps,
+  }
+}
+
+function resetOf(body: Body | null): LaneResetRecord | null {
+  return body?.type === 'lane_reset' ? body.body : null
+}
+
+function isOfStep(body: Body): body is StepBody & Body {
+  return body.type !== 'operator' && body.type !== 'lane_reset'
+}
+
+async function bodyOf(
+  codec: Pick<Codec, 'decode'>,
+  entry: AuditEntry,
+  { type, body, chainId, epoch, seq }: AuditRecord,
+  report: Report,
+): Promise<Body | null> {
+  if (!(type in schemaOf)) return null
+  const known = type as keyof typeof schemaOf
+  try {
+    return { type: known, body: await codec.decode(schemaOf[known], body) } as Body
+  } catch (error) {
+    if (isRetryable(error)) throw error
+    const what = `${chainId}: the body of epoch ${epoch} seq ${seq} at ${formatPlace(entry)} cannot be decoded`
+    report({
+      code: 'body_undecodable',
+      message: `${what}: ${messageOf(error)}`,
+      chainId,
+      epoch,
+      seq,
+      place: placeOf(entry),
+    })
+    return null
+  }
+}
+
+/**
+ * A lane's offset and its links are committed together, and readers see either first: an open transaction of another lane
+ * may hold the links back. What a lane has committed and nobody can read for so long is missing.
+ */
+async function awaitLanes(
+  chains: ChainVerifier,
+  positions: ReadonlyMap<number, number>,
+  read: (range: SourceRange) => Promise<void>,
+  { waitMs, nowMs }: { waitMs: number; nowMs: () => number },
+): Promise<void> {
+  for (const untilMs = nowMs() + waitMs; ;) {
+    const behind = chains.behindLanes()
+    if (behind.length === 0 || nowMs() >= untilMs) return
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    await read({ offsets: new Map([...positions].map(([partition, from]) => [partition, { from }])) })
+  }
+}
+
+async function checkPolicies(source: AuditSource, policies: PolicyCheck, report: Report): Promise<void> {
+  for await (const batch of source.policies()) for (const record of batch) policies.keep(record)
+  policies.end(report)
+}
+
+async function joinSteps(
+  source: AuditSource,
+  join: StepJoin,
+  options: VerifyLogOptions,
+  limits: Pick<StepLimits, 'startMs' | 'endMs' | 'requeued'>,
+): Promise<Record<StepState, number>> {
+  const { range = {}, report, signal, openForMs = dayMs } = options
+  const results = createLogEdges()
+  const onTotal = (entries: number): void => options.onReading?.('results', entries)
+  for await (const batch of source.results(range, { signal, onTotal }))
+    for (const entry of batch) {
+      results.note(entry)
+      const { key, row } = rowOfResult(entry)
+      join.append(key, encodeRow(row))
+      options.onEntry?.('results')
+    }
+  const steps: Record<StepState, number> = { complete: 0, duplicate: 0, open: 0, 'not verifiable': 0, wrong: 0 }
+  const all: StepLimits = { ...limits, openForMs, resultsFromMs: results.keptFromMs(range) }
+  options.onReading?.('steps', 0)
+  for (const rows of join.groups()) {
+    signal?.throwIfAborted()
+    steps[verifyStep(rows.map(decodeRow), all, report)] += 1
+    options.onEntry?.('steps')
+  }
+  return steps
+}

@@ -1,0 +1,141 @@
+import { findingOf, formatPlace, placeOf, type FindingCode, type Report } from './findings.ts'
+import type { StepRow } from './step-records.ts'
+
+/** What can be said of steps, given what was read. Times are epoch ms, of the records. */
+export interface StepLimits {
+  /** Steps that came before are not whole in what was read; -Infinity where all was. */
+  startMs: number
+  /** What was read ends here. */
+  endMs: number
+  /** A step without an end is open until its last record is so old at `endMs`. */
+  openForMs: number
+  /** Results before are no longer kept; -Infinity where all are. */
+  resultsFromMs: number
+  /** An operator had routed steps tried again: these are decided twice under one attempt. */
+  requeued: boolean
+}
+
+/** How far a step's records go. */
+export type StepState = 'complete' | 'duplicate' | 'open' | 'not verifiable' | 'wrong'
+
+/**
+ * A step's end and its result are committed together, in two topics; a reader that reads one after the other sees them
+ * apart by as much as a transaction may last, and clocks differ.
+ */
+export const settleMs = 60_000
+
+type Of<Kind extends StepRow['kind']> = Extract<StepRow, { kind: Kind }>
+
+interface StepRows {
+  decisions: Of<'decision'>[]
+  calls: Of<'attempt'>[]
+  outcomes: Of<'outcome' | 'result'>[]
+  results: Of<'outcome' | 'result'>[]
+  duplicates: number
+  /** When the last of them was written. */
+  lastMs: number
+}
+
+/** All records of one step, by its own record: is it told from its decision to its one result? */
+export function verifyStep(rows: readonly StepRow[], limits: StepLimits, report: Report): StepState {
+  const first = rows[0]!
+  if (first.beganAtMs !== null && first.beganAtMs < limits.startMs) return 'not verifiable'
+  const step = sorted(rows)
+  const state = stateOf(step, limits)
+  if (state !== null) return state
+  const name = `step ${first.stepId} of tenant ${first.tenantId}`
+  const problems = problemsOf(step, limits)
+  for (const [code, row, sentence] of problems) {
+    const topic = row.kind === 'result' ? 'of the results' : 'of the audit'
+    report(findingOf(code, `${name} ${sentence} (${formatPlace(row)} ${topic})`, placeOf(row)))
+  }
+  if (problems.length > 0) return 'wrong'
+  const isKept = step.outcomes[0]!.timestampMs >= limits.resultsFromMs
+  return isKept || step.results.length > 0 ? 'complete' : 'not verifiable'
+}
+
+function sorted(rows: readonly StepRow[]): StepRows {
+  const step: StepRows = { decisions: [], calls: [], outcomes: [], results: [], duplicates: 0, lastMs: -Infinity }
+  for (const row of rows) {
+    step.lastMs = Math.max(step.lastMs, row.timestampMs)
+    if (row.kind === 'decision') step.decisions.push(row)
+    else if (row.kind === 'attempt') step.calls.push(row)
+    else if (row.kind === 'outcome') step.outcomes.push(row)
+    else if (row.kind === 'result') step.results.push(row)
+    else step.duplicates += 1
+  }
+  return step
+}
+
+/** Of a step that cannot be judged, or that has nothing to judge; else null. */
+function stateOf(
+  { decisions, calls, outcomes, results, duplicates, lastMs }: StepRows,
+  limits: StepLimits,
+): StepState | null {
+  if (outcomes.length === 0 && results.length === 0) {
+    if (decisions.length === 0 && calls.length === 0 && duplicates > 0) return 'duplicate'
+    return lastMs > limits.endMs - limits.openForMs ? 'open' : null
+  }
+  const oneIsMissing = outcomes.length === 0 || results.length === 0
+  return oneIsMissing && lastMs > limits.endMs - settleMs ? 'open' : null
+}
+
+type Problem = [code: FindingCode, row: StepRow, sentence: string]
+
+function problemsOf(step: StepRows, limits: StepLimits): Problem[] {
+  const { decisions, calls, outcomes, results } = step
+  const [outcome] = outcomes
+  const problems: Problem[] = []
+  if (!outcome) {
+    const [row] = [...results, ...decisions, ...calls]
+    const what = results.length > 0 ? 'has a result, and no end in the audit' : 'was decided, and has no end'
+    return [['outcome_missing', row!, what]]
+  }
+  if (outcomes.length > 1) problems.push(['outcome_repeated', outcomes[1]!, `has ${outcomes.length} ends`])
+  problems.push(...ofDecisions(decisions, outcome, limits), ...ofCalls(calls, outcome))
+  const [result] = results
+  if (!result && outcome.timestampMs >= limits.resultsFromMs)
+    problems.push(['result_missing', outcome, `ended as ${outcome.status}, and has no result`])
+  if (results.length > 1) problems.push(['result_repeated', results[1]!, `has ${results.length} results`])
+  if (result && toldOf(result) !== toldOf(outcome))
+    problems.push(['result_differs', result, `has the result ${toldOf(result)}, and its end is ${toldOf(outcome)}`])
+  return problems
+}
+
+/** One decision an attempt; one more where the last ended the step. What is rejected was never decided. */
+function ofDecisions(decisions: StepRows['decisions'], end: Of<'outcome' | 'result'>, limits: StepLimits): Problem[] {
+  const problems: Problem[] = []
+  const byAttempt = Map.groupBy(decisions, ({ attempt }) => attempt)
+  const decidedToEnd = end.status === 'refused' || (end.status === 'expired' && end.attempts === 0)
+  const expected = end.status === 'completed' ? Math.max(1, end.attempts) : end.attempts + (decidedToEnd ? 1 : 0)
+  for (let attempt = 1; attempt <= expected; attempt += 1)
+    if (!byAttempt.has(attempt)) problems.push(['decision_missing', end, `has no decision of attempt ${attempt}`])
+  for (const [attempt, rows] of byAttempt)
+    if (rows.length > 1 && !limits.requeued)
+      problems.push(['decision_repeated', rows[1]!, `was decided ${rows.length} times for attempt ${attempt}`])
+  return problems
+}
+
+/** Each attempt that the end counts has its record, none is there twice, and their costs add up to the step's. */
+function ofCalls(calls: StepRows['calls'], end: Of<'outcome' | 'result'>): Problem[] {
+  const problems: Problem[] = []
+  const attempts = new Set(calls.map(({ attempt }) => attempt))
+  const seen = new Set<string>()
+  for (let attempt = 1; attempt <= Math.max(end.attempts, end.status === 'completed' ? 1 : 0); attempt += 1)
+    if (!attempts.has(attempt)) problems.push(['attempt_missing', end, `has no record of attempt ${attempt}`])
+  for (const row of calls) {
+    const call = `attempt ${row.attempt} call ${row.callNo}`
+    if (seen.has(call)) problems.push(['attempt_repeated', row, `has ${call} twice`])
+    seen.add(call)
+    if (row.attempt > end.attempts)
+      problems.push(['result_differs', row, `has ${call}, and its end counts ${end.attempts} attempts`])
+  }
+  const cost = calls.reduce((sum, { costMicroUsd }) => sum + costMicroUsd, 0)
+  if (cost !== end.costMicroUsd)
+    problems.push(['cost_differs', end, `cost ${end.costMicroUsd} micro-USD, and its attempts ${cost}`])
+  return problems
+}
+
+function toldOf({ status, attempts, costMicroUsd }: Of<'outcome' | 'result'>): string {
+  return `${status} after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} for ${costMicroUsd} micro-USD`
+}
