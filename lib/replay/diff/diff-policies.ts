@@ -1,4 +1,5 @@
 import type { AuditSource } from '#lib/audit/source'
+import { createStepJoin } from '#lib/audit/step-join'
 import type { DecisionRecord } from '#lib/events/types.generated'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { LoadedPolicy } from '#lib/policy/load'
@@ -10,8 +11,8 @@ import { redecideTask, type RedecideDeps } from './redecide-task.ts'
 import type { Redecision } from './redecision.ts'
 import { asksSameScorer } from './score-used.ts'
 import { createTally, type DiffFigures } from './tally.ts'
-import { createTaskJoin } from './task-join.ts'
 import { appendScore, decodeGroup, readTaskLog, type ScoredStep, type TaskLogOptions } from './task-log.ts'
+import { taskKeyBytes } from './task-row.ts'
 import { createTextSpans, type TextSpan } from './text-spans.ts'
 
 export interface DiffDeps {
@@ -32,9 +33,8 @@ export interface DiffOptions extends TaskLogOptions {
   seed?: number
   /** Groups to show of each grouping. @default 20 */
   groups?: number
-  /** For files of the join; a directory of its own. */
-  workDir: string
-  maxPartitionBytes?: number
+  /** Most of the log's rows that are worked on in memory. @default 16 MiB */
+  bucketBytes?: number
 }
 
 export interface DiffReport extends DiffFigures {
@@ -58,11 +58,9 @@ export interface DiffReport extends DiffFigures {
  */
 export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promise<DiffReport> {
   const { policy, signal } = options
-  const { maxPartitionBytes } = options
-  using join = createTaskJoin({ dir: options.workDir, ...(maxPartitionBytes !== undefined && { maxPartitionBytes }) })
+  using join = createStepJoin({ bucketBytes: options.bucketBytes ?? 16 * 2 ** 20, groupBytes: taskKeyBytes })
   const { decisions, unreadable } = await readTaskLog(deps.source, join, options)
   let undecodable = 0
-  let taskParts = 0
   const redecideDeps = depsOf(deps, policy.policy)
 
   /** Everything again, from the rows on; each time with what the time before has told. */
@@ -74,11 +72,10 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
     const progress = options.reading(what)
     progress.total(decisions)
     let done = 0
-    ;[undecodable, taskParts] = [0, 0]
+    undecodable = 0
     try {
       for (const group of join.groups()) {
         signal.throwIfAborted()
-        if (!group.whole) taskParts += 1
         const rows = await decodeGroup(deps.source, group, () => (undecodable += 1))
         for (const redecision of redecideTask(task, gatherSteps(rows))) each(redecision)
         progress.at((done += rows.decisions.length))
@@ -137,7 +134,7 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
     scorer: { use: scorerOf(policy.policy).use, hash: trainedHashOf(policy.policy) },
     engineVersion,
     unreadable: unreadable + undecodable,
-    taskParts,
+    taskParts: join.parts,
     dayCaps,
     daysDropped: book.dropped,
     ...tally.figures(),

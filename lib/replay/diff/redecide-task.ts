@@ -26,7 +26,7 @@ export interface RedecideDeps {
 const noCaps: NamedCaps = { taskMicroUsd: null, dayMicroUsd: null }
 
 /**
- * Decides the steps of one task again, in the order in which they were decided: what the new policy spends more or less on
+ * Decides the steps of a task again (of several, where their rows came together), in the order in which they were decided: what the new policy spends more or less on
  * one of them is there for the next. A later attempt exists only since the one before failed; it is decided again where
  * all earlier ones go to the model that they went to.
  */
@@ -38,12 +38,11 @@ export function redecideTask(deps: RedecideDeps, steps: readonly RecordedStep[])
   const seen = new Map<string, Set<RecordedStep>>()
 
   return inOrder.map(({ step, decision }) => {
-    // Tasks of several tenants may bear one name.
-    const { tenantId } = step
-    const task = spent.get(tenantId) ?? { recorded: 0, next: 0 }
-    spent.set(tenantId, task)
-    const decided = seen.get(tenantId) ?? new Set()
-    seen.set(tenantId, decided)
+    const key = `${step.tenantId}\0${decision.record.taskId}`
+    const task = spent.get(key) ?? { recorded: 0, next: 0 }
+    spent.set(key, task)
+    const decided = seen.get(key) ?? new Set()
+    seen.set(key, decided)
     const taskSteps = decided.size - Number(decided.has(step))
     const redecision = redecide(deps, step, decision, { task, taskSteps }, moved.has(step))
     decided.add(step)

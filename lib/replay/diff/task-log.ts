@@ -1,9 +1,9 @@
 import type { AuditSource, SourceRange } from '#lib/audit/source'
+import type { StepJoin } from '#lib/audit/step-join'
 import type { StepFeedback } from '#lib/events/types.generated'
 import { ShuntError } from '#lib/errors'
-import { hashText } from './hash-text.ts'
 import type { NewScore, TaskRows, Verdict } from './recorded-step.ts'
-import type { TaskGroup, TaskJoin } from './task-join.ts'
+import { readRow, taskKey, taskRow } from './task-row.ts'
 
 type Source = Pick<AuditSource, 'codec' | 'audit' | 'feedback'>
 
@@ -38,7 +38,7 @@ const nowhere = { partition: 0, offset: 0 }
  */
 export async function readTaskLog(
   source: Source,
-  join: TaskJoin,
+  join: Pick<StepJoin, 'append'>,
   { range, signal, reading }: TaskLogOptions,
 ): Promise<TaskLogCounts> {
   const counts: TaskLogCounts = { decisions: 0, unreadable: 0 }
@@ -53,8 +53,7 @@ export async function readTaskLog(
           const ids = peekIds(source, name, record.body) ?? (await decodeIds(source, name, record.body))
           if (ids === null) counts.unreadable += 1
           else {
-            const row = { tag: tags[record.type], partition, offset, body: record.body }
-            join.append(hashText(ids.taskId), hashText(ids.stepId), row)
+            join.append(taskKey(ids), taskRow(tags[record.type], { partition, offset }, record.body))
             counts.decisions += Number(record.type === 'decision')
           }
         }
@@ -72,14 +71,14 @@ export async function readTaskLog(
   return counts
 }
 
-export function appendScore(join: TaskJoin, { taskId, stepId, origin, score }: ScoredStep): void {
+export function appendScore(join: Pick<StepJoin, 'append'>, { taskId, stepId, origin, score }: ScoredStep): void {
   appendJson(join, tags.score, { taskId, stepId }, { origin, score })
 }
 
 /** Decodes the rows of a group. What cannot be decoded was counted before, or is told of the decisions it leaves out. */
 export async function decodeGroup(
   { codec }: Pick<Source, 'codec'>,
-  { rows }: TaskGroup,
+  rows: readonly Buffer[],
   onUnreadable: () => void,
 ): Promise<TaskRows> {
   const decoded = {
@@ -88,11 +87,12 @@ export async function decodeGroup(
     verdicts: [] as Verdict[],
     scores: [] as TaskRows['scores'][number][],
   }
-  for (const { tag, partition, offset, body } of rows) {
+  for (const row of rows) {
+    const { tag, place, body } = readRow(row)
     try {
       if (tag === tags.decision) {
         const record = codec.decodeNow('decision-record', body) ?? (await codec.decode('decision-record', body))
-        decoded.decisions.push({ record, place: { partition, offset } })
+        decoded.decisions.push({ record, place })
       } else if (tag === tags.attempt)
         decoded.attempts.push(codec.decodeNow('attempt-record', body) ?? (await codec.decode('attempt-record', body)))
       else if (tag === tags.verdict) decoded.verdicts.push(JSON.parse(body.toString()) as Verdict)
@@ -140,8 +140,8 @@ function verdictOf({ tenantId, stepId, verdict, atMs }: StepFeedback): Verdict {
   return { tenantId, stepId, verdict, atMs }
 }
 
-function appendJson(join: TaskJoin, tag: string, { taskId, stepId }: Ids, value: unknown): void {
-  join.append(hashText(taskId), hashText(stepId), { tag, ...nowhere, body: Buffer.from(JSON.stringify(value)) })
+function appendJson(join: Pick<StepJoin, 'append'>, tag: string, { taskId, stepId }: Ids, value: unknown): void {
+  join.append(taskKey({ taskId, stepId }), taskRow(tag, nowhere, Buffer.from(JSON.stringify(value))))
 }
 
 async function inProgress<P extends { end(): void }>(progress: P, work: (progress: P) => Promise<void>): Promise<void> {

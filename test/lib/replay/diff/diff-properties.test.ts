@@ -97,7 +97,7 @@ describe('for any policies and any steps', () => {
         const known = [loaded]
         const one = await runDiff({ audit: by(orders[0]!) }, loadedAs(next), known)
         const other = await runDiff({ audit: by(orders[1 + (turn % 2)]!) }, loadedAs(next), known, {
-          maxPartitionBytes: 1,
+          bucketBytes: 100_000,
         })
         expect(other).toEqual({ ...one, taskParts: other.taskParts })
       }),

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { LoadedPolicy } from '#lib/policy/load'
 import { diffPolicies, type DiffDeps, type DiffOptions, type DiffReport } from '#lib/replay/diff/diff-policies'
 import { memorySource, type MemoryLog } from '../../../support/memory-source.ts'
@@ -14,23 +11,17 @@ export async function runDiff(
   known: readonly LoadedPolicy[],
   { scoreTexts = null, ...options }: Partial<DiffOptions & Pick<DiffDeps, 'scoreTexts'>> = {},
 ): Promise<DiffReport> {
-  const workDir = mkdtempSync(join(tmpdir(), 'shunt-diff-test-'))
   const byHash = new Map(known.map(({ hash, policy }) => [hash, policy]))
-  try {
-    await using source = await memorySource(log)
-    return await diffPolicies(
-      { source, recordedPolicy: (hash) => byHash.get(hash), scoreTexts },
-      {
-        policy: next,
-        range: {},
-        wants: () => true,
-        signal: new AbortController().signal,
-        reading: () => quiet,
-        workDir,
-        ...options,
-      },
-    )
-  } finally {
-    rmSync(workDir, { recursive: true, force: true })
-  }
+  await using source = await memorySource(log)
+  return await diffPolicies(
+    { source, recordedPolicy: (hash) => byHash.get(hash), scoreTexts },
+    {
+      policy: next,
+      range: {},
+      wants: () => true,
+      signal: new AbortController().signal,
+      reading: () => quiet,
+      ...options,
+    },
+  )
 }
