@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { addAuditCommand } from './commands/audit.ts'
 import { addBudgetCommand } from './commands/budget.ts'
 import { addCalibrateCommand } from './commands/calibrate.ts'
 import { addDeadletterCommand } from './commands/deadletter.ts'
@@ -70,6 +71,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addCancelCommand(program, run)
   addTopicsCommand(program, run)
   addSchemasCommand(program, run)
+  addAuditCommand(program, run)
   addBudgetCommand(program, run)
   addLedgerCommand(program, run)
   addLanesCommand(program, run)

@@ -11,6 +11,7 @@ import { exitCodes } from '../report-error.ts'
 import { formatVerifySummary, isClean, type VerifySummary } from '../verify-summary.ts'
 
 interface VerifyFlags extends RangeFlags {
+  from?: string
   features?: true
   resume?: string
   json?: true
@@ -26,6 +27,7 @@ export const addReplayVerifyCommand: AddCommand = (replay, run) => {
     replay
       .command('verify')
       .description('make every recorded decision again, byte for byte; exit 1 where one does not come out')
+      .option('--from <dir>', 'an export of `shunt audit export`, in place of Kafka')
       .option('--features', "recompute the facts too, from the steps' texts where they are still kept")
       .option('--resume <file>', 'checkpoint: go on where a verification stopped, and note how far this one is'),
   )
@@ -34,7 +36,7 @@ export const addReplayVerifyCommand: AddCommand = (replay, run) => {
 }
 
 async function verify(context: CliContext, flags: VerifyFlags): Promise<number> {
-  await using source = await openSource(context)
+  await using source = await openSource(context, flags)
   const question = questionOf(source.name, flags)
   const saved = flags.resume === undefined ? undefined : await readCheckpoint(flags.resume, question)
   const verification = saved ?? newVerification(question, Date.now(), flags.features === true)

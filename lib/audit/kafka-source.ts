@@ -115,7 +115,7 @@ function auditEntry(
   })
   const bad = (error: unknown): AuditEntry => {
     if (!(error instanceof ShuntError) || error.retryable) throw error
-    return { ...place, record: null, problem: error.message }
+    return { ...place, record: null, problem: error.message, value }
   }
   try {
     const known = codec.decodeNow('audit-record', value)

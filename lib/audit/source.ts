@@ -16,6 +16,8 @@ export interface AuditEntry extends SourcePlace {
   /** Null where the bytes are no AuditRecord; `problem` says why. */
   record: AuditRecord | null
   problem: string | null
+  /** Where `record` is null: the value as it was written, null where it had none. Nothing is lost that way. */
+  value?: Buffer | null | undefined
 }
 
 /** What stands of a step's end in agent.results or a tenant's own topic for results; no answer text. */

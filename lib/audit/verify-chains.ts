@@ -119,7 +119,9 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     }
   }
 
-  const isTrimmed = (partition: number): boolean => startsInside || (firstOffsets.get(partition) ?? 0) > 0
+  /** Where a reading goes on, the beginning was read before. */
+  const isTrimmed = (partition: number): boolean =>
+    startsInside || (!range.resumeAt && (firstOffsets.get(partition) ?? 0) > 0)
 
   function tell(chain: Chain, code: FindingCode, link: FindingLink, sentence: string): void {
     chain.broken = true

@@ -121,7 +121,7 @@ function isOfStep(body: Body): body is StepBody & Body {
 }
 
 async function bodyOf(
-  codec: Pick<Codec, 'decode'>,
+  codec: Pick<Codec, 'decode' | 'decodeNow'>,
   entry: AuditEntry,
   { type, body, chainId, epoch, seq }: AuditRecord,
   report: Report,
@@ -129,7 +129,9 @@ async function bodyOf(
   if (!(type in schemaOf)) return null
   const known = type as keyof typeof schemaOf
   try {
-    return { type: known, body: await codec.decode(schemaOf[known], body) } as Body
+    // Without waiting, but for a schema that is met for the first time: an await costs as much as the decoding.
+    const value = codec.decodeNow(schemaOf[known], body) ?? (await codec.decode(schemaOf[known], body))
+    return { type: known, body: value } as Body
   } catch (error) {
     if (isRetryable(error)) throw error
     const what = `${chainId}: the body of epoch ${epoch} seq ${seq} at ${formatPlace(entry)} cannot be decoded`
@@ -159,7 +161,7 @@ async function awaitLanes(
     const behind = chains.behindLanes()
     if (behind.length === 0 || nowMs() >= untilMs) return
     await new Promise((resolve) => setTimeout(resolve, 500))
-    await read({ offsets: new Map([...positions].map(([partition, from]) => [partition, { from }])) })
+    await read({ resumeAt: positions })
   }
 }
 

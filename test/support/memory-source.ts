@@ -27,9 +27,11 @@ export async function memorySource(log: MemoryLog): Promise<AuditSource> {
     name: 'memory',
     codec,
     schemaById: (id) => localRegistry().schemaById(id),
-    audit: ({ sinceMs, untilMs, offsets }, reading) =>
+    audit: ({ sinceMs, untilMs, offsets, resumeAt }, reading) =>
       batchesOf(
-        (log.audit ?? []).filter((entry) => isWithin(entry, { sinceMs, untilMs }) && isAmong(entry, offsets)),
+        (log.audit ?? []).filter(
+          (entry) => isWithin(entry, { sinceMs, untilMs }) && isAmong(entry, offsets) && isAhead(entry, resumeAt),
+        ),
         reading,
       ),
     results: (range, reading) =>
@@ -55,6 +57,10 @@ function isAmong({ partition, offset }: SourcePlace, offsets: SourceRange['offse
   if (!offsets) return true
   const bounds = offsets.get(partition)
   return bounds !== undefined && offset >= (bounds.from ?? 0) && offset < (bounds.until ?? Infinity)
+}
+
+function isAhead({ partition, offset }: SourcePlace, resumeAt: SourceRange['resumeAt']): boolean {
+  return offset >= (resumeAt?.get(partition) ?? 0)
 }
 
 async function* batchesOf<Entry>(

@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { exportRange } from '#lib/audit/export/export-range'
+import { manifestName, type Manifest } from '#lib/audit/export/manifest'
+import { writeExport } from '#lib/audit/export/write-export'
+import { openSource } from '../audit-source.ts'
+import { connectionOf, type AddCommand } from '../context.ts'
+import { formatTable, plural, printable, writeJson, writeLines } from '../output.ts'
+import { createProgress } from '../progress.ts'
+import { timeOption, type TimeOption } from '../range-options.ts'
+
+interface ExportFlags {
+  out: string
+  since?: TimeOption
+  until?: TimeOption
+  json?: true
+}
+
+export const addAuditExportCommand: AddCommand = (audit, run) => {
+  audit
+    .command('export')
+    .description('the log as Parquet files, to keep and to query: verify and replay read them by --from')
+    .requiredOption('--out <dir>', 'a directory that is new or empty')
+    .option('--since <time>', 'records of this time and later: a duration ago, or ISO 8601', timeOption)
+    .option('--until <time>', 'records before this time (default: all that is committed)', timeOption)
+    .option('--json', 'print the summary as JSON')
+    .action(
+      run(async (context, { out, since, until, json }: ExportFlags) => {
+        // Half the memory, at the same speed: a row lives for one row group.
+        await import('#lib/service/small-heap')
+        const nowMs = Date.now()
+        const { config, kafka } = connectionOf(context)
+        await using source = await openSource(context)
+        const times = { sinceMs: since?.(nowMs), untilMs: until?.(nowMs) }
+        const manifest = await writeExport(source, {
+          dir: out,
+          namespace: config.namespace,
+          range: await exportRange({ kafka }, config.namespace, times),
+          createdBy: `shunt ${audit.parent?.version() ?? ''}`.trim(),
+          nowMs: Date.now,
+          signal: context.signal,
+          reading: (what) => createProgress(context, `reading ${what}`),
+        })
+        const summary = await summaryOf(out, manifest)
+        if (json) writeJson(context, summary)
+        else writeLines(context, linesOf(summary))
+      }),
+    )
+}
+
+async function summaryOf(out: string, manifest: Manifest) {
+  const { rows, files, undecodable, undecodableBodies, partitions, chains } = manifest
+  const bytes = sum(files.map((file) => file.bytes))
+  const steps = rows['outcomes'] ?? 0
+  const tables = Object.entries(rows).map(([table, count]) => {
+    const own = files.filter(({ path }) => path.startsWith(`${table}/`))
+    return { table, rows: count, files: own.length, bytes: sum(own.map((file) => file.bytes)) }
+  })
+  return {
+    out,
+    records: rows['audit'] ?? 0,
+    steps,
+    files: files.length,
+    bytes,
+    /** Of the files, all tables; null where no step ended. */
+    bytesPerStep: steps > 0 ? Math.round(bytes / steps) : null,
+    tables,
+    undecodable,
+    undecodableBodies,
+    partitions: partitions.length,
+    chains: chains.length,
+    /** Kept apart from the export, it proves that no file of it was changed. */
+    manifestSha256: createHash('sha256')
+      .update(await readFile(join(out, manifestName)))
+      .digest('hex'),
+  }
+}
+
+function linesOf(summary: Awaited<ReturnType<typeof summaryOf>>): string[] {
+  const { out, records, steps, bytes, bytesPerStep, undecodable, undecodableBodies, manifestSha256 } = summary
+  return [
+    ...formatTable(
+      [
+        { title: 'table', value: ({ table }) => table },
+        { title: 'rows', align: 'right', value: ({ rows }) => String(rows) },
+        { title: 'files', align: 'right', value: ({ files }) => String(files) },
+        { title: 'MB', align: 'right', value: (table) => megabytes(table.bytes) },
+      ],
+      summary.tables,
+    ),
+    `${plural(records, 'record')} of the audit, ${plural(steps, 'step')} that ended, ${megabytes(bytes)} MB in ${printable(out)}` +
+      (bytesPerStep === null ? '' : `: ${bytesPerStep} bytes a step`),
+    ...(undecodable > 0
+      ? [`${plural(undecodable, 'record')} cannot be decoded: kept as bytes, see column "problem"`]
+      : []),
+    ...(undecodableBodies > 0
+      ? [`the bodies of ${plural(undecodableBodies, 'record')} cannot be decoded: they are in table audit alone`]
+      : []),
+    `${manifestName}: sha256 ${manifestSha256}; note it elsewhere, it vouches for every file`,
+  ]
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1)
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
+}
