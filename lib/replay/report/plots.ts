@@ -1,3 +1,4 @@
+import { escapeHtml } from '#lib/calibration/report-text'
 import type { GroupTally } from '../diff/group-tallies.ts'
 import type { MoveTally } from '../diff/move-tally.ts'
 import type { Standing } from '../diff/redecision.ts'
@@ -24,7 +25,20 @@ const axisStyle = {
   splitLine: { lineStyle: { color: 'var(--grid)' } },
   nameTextStyle: axisText,
 }
-const legend = { itemWidth: 12, itemHeight: 12, textStyle: { color: 'var(--text)', fontSize: 12 }, left: 0, top: 0 }
+
+/** In HTML, since the renderer knows no fonts, and takes text for narrower than it is. */
+function legend(entries: readonly { name: string; color: string }[]): string {
+  const items = entries.map(
+    ({ name, color }) => `<li style="color: ${color}"><i></i><span>${escapeHtml(name)}</span></li>`,
+  )
+  return `<ul class="legend">${items.join('')}</ul>`
+}
+
+/** Room for the longest name, for the same reason. */
+function gridFor(names: readonly string[]) {
+  const longest = Math.max(0, ...names.map(({ length }) => length))
+  return { left: 12 + 7.2 * longest, right: 24, top: 8, bottom: 28, outerBoundsMode: 'none' as const }
+}
 
 /** Where steps went on the left, where they would go on the right. */
 export function movesPlot(moves: readonly MoveTally[]): string {
@@ -75,8 +89,7 @@ export function costPlot(groups: readonly GroupTally[], what: string): string {
     data: shown.map((group) => cost(group) / 1e6),
   })
   const option: PlotOption = {
-    legend: { ...legend, data: ['before', 'after'] },
-    grid: { left: 8, right: 24, top: 32, bottom: 8, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
+    grid: gridFor(shown.map(({ name }) => shortName(name))),
     xAxis: {
       type: 'value',
       ...axisStyle,
@@ -88,13 +101,18 @@ export function costPlot(groups: readonly GroupTally[], what: string): string {
       ...axisStyle,
       axisTick: { show: false },
     },
-    // In the order of the legend from the top down.
     series: [
-      bar('after', after, ({ costAfterMicroUsd }) => costAfterMicroUsd),
       bar('before', before, ({ costBeforeMicroUsd }) => costBeforeMicroUsd),
+      bar('after', after, ({ costAfterMicroUsd }) => costAfterMicroUsd),
     ],
   }
-  return renderPlot(option, { label: `Cost before and after by ${what}`, height: 70 + 38 * shown.length })
+  const entries = [
+    { name: 'before', color: before },
+    { name: 'after', color: after },
+  ]
+  return (
+    legend(entries) + renderPlot(option, { label: `Cost before and after by ${what}`, height: 40 + 38 * shown.length })
+  )
 }
 
 const scaleNames = { p_success: 'P(the open model is right)', gain: 'gain of a frontier model' } as const
@@ -126,8 +144,7 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     },
   })
   const option: PlotOption = {
-    legend,
-    grid: { left: 8, right: 24, top: 64, bottom: 28, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
+    grid: { left: 48, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
     xAxis: {
       type: 'value',
       min: from,
@@ -155,42 +172,52 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
       stack('moves to an open model', 'var(--oss)', toOss),
     ],
   }
-  return renderPlot(option, { label: `First attempts by ${scaleNames[scale]}, with the median threshold`, height: 300 })
+  const entries = [
+    { name: 'stays', color: 'var(--stays)' },
+    { name: 'moves to the frontier', color: 'var(--frontier)' },
+    { name: 'moves to an open model', color: 'var(--oss)' },
+  ]
+  return (
+    legend(entries) +
+    renderPlot(option, { label: `First attempts by ${scaleNames[scale]}, with the median threshold`, height: 300 })
+  )
 }
+
+const known = [
+  { name: 'right, a caller says', color: 'var(--right)', count: (move: MoveTally) => move.known.right },
+  { name: 'wrong, a caller says', color: 'var(--wrong)', count: (move: MoveTally) => move.known.wrong },
+  { name: 'failed verification', color: 'var(--invalid)', count: (move: MoveTally) => move.known.failedVerification },
+  { name: 'nobody said', color: 'var(--stays)', count: (move: MoveTally) => move.known.unknown },
+]
 
 /** What is known of the answers that moved steps were given. */
 export function knownPlot(moves: readonly MoveTally[]): string {
   const shown = moves.filter(({ moved }) => moved > 0).toReversed()
-  const bar = (name: string, color: string, count: (move: MoveTally) => number) => ({
-    type: 'bar' as const,
-    name,
-    stack: 'all',
-    silent: true,
-    barMaxWidth: 26,
-    itemStyle: { color },
-    data: shown.map(count),
-  })
   const option: PlotOption = {
-    legend,
-    grid: { left: 8, right: 24, top: 32, bottom: 8, outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' },
+    grid: gridFor(shown.map(nameOf)),
     xAxis: { type: 'value', ...axisStyle, axisLabel: { ...axisText, formatter: shortNumber } },
     yAxis: {
       type: 'category',
-      data: shown.map((move) => `${move.before} → ${move.after}`),
+      data: shown.map(nameOf),
       ...axisStyle,
       axisTick: { show: false },
     },
-    series: [
-      bar('right, a caller says', 'var(--right)', ({ known }) => known.right),
-      bar('wrong, a caller says', 'var(--wrong)', ({ known }) => known.wrong),
-      bar('failed verification', 'var(--invalid)', ({ known }) => known.failedVerification),
-      bar('nobody said', 'var(--stays)', ({ known }) => known.unknown),
-    ],
+    series: known.map(({ name, color, count }) => ({
+      type: 'bar' as const,
+      name,
+      stack: 'all',
+      silent: true,
+      barMaxWidth: 26,
+      itemStyle: { color },
+      data: shown.map(count),
+    })),
   }
-  return renderPlot(option, {
-    label: 'What is known of the recorded answers of moved steps',
-    height: 64 + 42 * shown.length,
-  })
+  const label = 'What is known of the recorded answers of moved steps'
+  return legend(known) + renderPlot(option, { label, height: 40 + 42 * shown.length })
+}
+
+function nameOf(move: MoveTally): string {
+  return `${move.before} → ${move.after}`
 }
 
 function shortName(name: string): string {

@@ -47,5 +47,8 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align
 td { overflow-wrap: anywhere; min-width: 5rem; } th { color: var(--quiet); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; min-width: 0; }
 svg { display: block; width: 100%; height: auto; max-width: 50rem; margin: .5rem 0; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0 0; font-size: .875rem; }
+.legend i { display: inline-block; width: .8em; height: .8em; border-radius: .2em; margin-right: .45em; background: currentColor; }
+.legend span { color: var(--text); }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 2rem; }
 `
