@@ -20,7 +20,14 @@ export interface DecisionCounts {
 
 /** A record that does not come out, and where it lies. */
 export interface Finding extends SourcePlace {
-  what: 'different' | 'facts_different' | 'facts_foreign' | 'unknown_engine' | 'policy_missing' | 'undecodable'
+  what:
+    | 'different'
+    | 'facts_different'
+    | 'facts_foreign'
+    | 'scorer_missing'
+    | 'unknown_engine'
+    | 'policy_missing'
+    | 'undecodable'
   /** Null where the record cannot be read. */
   stepId: string | null
   attempt: number | null
