@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditSource } from '#lib/audit/source'
 import { createStepJoin } from '#lib/audit/step-join'
 import type { DecisionRecord } from '#lib/events/types.generated'
@@ -9,18 +10,18 @@ import { createDayBook, nothingSpent, type DayBook } from './day-book.ts'
 import { gatherSteps } from './gather-steps.ts'
 import { redecideTask, type RedecideDeps } from './redecide-task.ts'
 import type { Redecision } from './redecision.ts'
+import type { ScoreTexts } from './score-texts.ts'
 import { asksSameScorer } from './score-used.ts'
 import { createTally, type DiffFigures } from './tally.ts'
-import { appendScore, decodeGroup, readTaskLog, type ScoredStep, type TaskLogOptions } from './task-log.ts'
+import { appendScore, decodeGroup, readDecisions, readTaskLog, type TaskLogOptions } from './task-log.ts'
 import { taskKeyBytes } from './task-row.ts'
-import { createTextSpans, type TextSpan } from './text-spans.ts'
 
 export interface DiffDeps {
   source: Pick<AuditSource, 'codec' | 'audit' | 'feedback'>
   /** Policies that decided, by hash, hex. */
   recordedPolicy: (hash: string) => CompiledPolicy | undefined
-  /** Scores the texts that are still kept in these spans by the new policy's scorer. Null: no texts, or no such scorer. */
-  scoreTexts: ((spans: readonly TextSpan[]) => AsyncIterable<readonly ScoredStep[]>) | null
+  /** Scores by the new policy's scorer what texts are still kept. Null: no texts, or no scorer that runs here. */
+  scoreTexts: ScoreTexts | null
 }
 
 export interface DiffOptions extends TaskLogOptions {
@@ -52,6 +53,9 @@ export interface DiffReport extends DiffFigures {
   daysDropped: number
 }
 
+/** Between two of these the process looks at its signals. */
+const groupsPerTurn = 100
+
 /**
  * What another policy would have decided over a range, on the recorded facts and what the ledger would have known. Memory
  * stays the same however long the range is. Throws as the source does, and the signal's reason.
@@ -71,11 +75,14 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
     }
     const progress = options.reading(what)
     progress.total(decisions)
-    let done = 0
+    let [done, groups] = [0, 0]
     undecodable = 0
     try {
       for (const group of join.groups()) {
-        signal.throwIfAborted()
+        if (groups++ % groupsPerTurn === 0) {
+          await nextTurn()
+          signal.throwIfAborted()
+        }
         const rows = await decodeGroup(deps.source, group, () => (undecodable += 1))
         for (const redecision of redecideTask(task, gatherSteps(rows))) each(redecision)
         progress.at((done += rows.decisions.length))
@@ -87,14 +94,10 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
 
   let tally = createTally(tallyOptions(options))
   let book = createDayBook()
-  let spans = createTextSpans()
-  let [dayCaps, anyText] = [false, false]
+  let [dayCaps, otherScorer] = [false, 0]
   const first = (redecision: Redecision): void => {
     const { tenantId, decision, score, before, after } = redecision
-    if (score === 'kept') {
-      anyText = true
-      spans.add(decision.record.origin)
-    }
+    otherScorer += Number(score === 'kept')
     if (redecideDeps.hasDayCap(redecision)) {
       dayCaps = true
       const spent = { recorded: before.cost.microUsd, next: after?.cost.microUsd ?? 0 }
@@ -104,22 +107,21 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
   }
   await goThrough('deciding again', null, first)
 
-  if (anyText && deps.scoreTexts) {
-    const texts = spans.all()
+  if (otherScorer > 0 && deps.scoreTexts) {
     const progress = options.reading('scoring anew')
+    progress.total(otherScorer)
     let done = 0
     try {
-      for await (const scored of deps.scoreTexts(texts)) {
-        signal.throwIfAborted()
-        for (const step of scored) appendScore(join, step)
-        progress.at((done += scored.length))
+      const isOther = (record: DecisionRecord): boolean => !redecideDeps.sameScorer(record)
+      for await (const records of readDecisions(deps.source, options, isOther)) {
+        for (const step of await deps.scoreTexts(records)) appendScore(join, step)
+        progress.at((done += records.length))
       }
     } finally {
       progress.end()
     }
     tally = createTally(tallyOptions(options))
     book = createDayBook()
-    spans = createTextSpans()
     await goThrough('deciding on new scores', null, first)
   }
   if (dayCaps) {

@@ -1,6 +1,6 @@
 import type { AuditSource, SourceRange } from '#lib/audit/source'
 import type { StepJoin } from '#lib/audit/step-join'
-import type { StepFeedback } from '#lib/events/types.generated'
+import type { DecisionRecord, StepFeedback } from '#lib/events/types.generated'
 import { ShuntError } from '#lib/errors'
 import type { NewScore, TaskRows, Verdict } from './recorded-step.ts'
 import { readRow, taskKey, taskRow } from './task-row.ts'
@@ -69,6 +69,29 @@ export async function readTaskLog(
     }
   })
   return counts
+}
+
+/** Decisions of a range that a scorer has still to look at, a batch of the source at a time. */
+export async function* readDecisions(
+  { codec, audit }: Pick<Source, 'codec' | 'audit'>,
+  { range: { offsets, ...times }, signal }: Pick<TaskLogOptions, 'range' | 'signal'>,
+  wants: (record: DecisionRecord) => boolean,
+): AsyncGenerator<DecisionRecord[]> {
+  for await (const batch of audit(times, { signal })) {
+    const found: DecisionRecord[] = []
+    for (const { record, partition, offset } of batch) {
+      if (record?.type !== 'decision' || !isWithin(offsets, partition, offset)) continue
+      try {
+        const decision =
+          codec.decodeNow('decision-record', record.body) ?? (await codec.decode('decision-record', record.body))
+        if (wants(decision)) found.push(decision)
+      } catch (error) {
+        // Counted where its task is worked on.
+        if (!(error instanceof ShuntError) || error.retryable) throw error
+      }
+    }
+    if (found.length > 0) yield found
+  }
 }
 
 export function appendScore(join: Pick<StepJoin, 'append'>, { taskId, stepId, origin, score }: ScoredStep): void {

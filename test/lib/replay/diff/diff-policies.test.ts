@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { DecisionRecord } from '#lib/events/types.generated'
 import { failed, makePolicy, nowMs } from '../../routing/make-facts.ts'
 import { entriesOf, loadedAs, recordStep, verdictOn, type StepSpec } from './recorded.ts'
 import { runDiff } from './run-diff.ts'
@@ -203,7 +204,7 @@ describe('a new scorer', () => {
   const next = loadedAs(makePolicy({ scorer }))
 
   test('what it makes of a text that is still kept decides; else the recorded score does, and is counted', async () => {
-    const asked: unknown[] = []
+    const asked: string[] = []
     const report = await diff(
       [
         { stepId: 'kept', offset: 7 },
@@ -211,20 +212,14 @@ describe('a new scorer', () => {
       ],
       next,
       {
-        async *scoreTexts(spans: unknown) {
-          asked.push(spans)
-          yield await Promise.resolve([
-            {
-              taskId: 'task-1',
-              stepId: 'kept',
-              origin,
-              score: { pSuccessPpm: 10_000, gainPpm: null, scoredBy: 'trained' },
-            },
-          ])
+        scoreTexts: (records: readonly DecisionRecord[]) => {
+          asked.push(...records.map(({ stepId }) => stepId))
+          const score = { pSuccessPpm: 10_000, gainPpm: null, scoredBy: 'trained' }
+          return Promise.resolve([{ taskId: 'task-1', stepId: 'kept', origin, score }])
         },
       } as object,
     )
-    expect(asked).toEqual([[{ topic: 'agent.steps', partition: 0, from: 7, until: 10 }]])
+    expect(asked).toEqual(['kept', 'gone'])
     expect(report.scores).toEqual({ same: 0, anew: 1, kept: 1 })
     expect(report.sample).toMatchObject([
       { stepId: 'kept', differences: [{ kind: 'score', name: 'pSuccess', before: 800_000, after: 10_000 }] },
