@@ -107,6 +107,12 @@ describe('shunt replay diff', () => {
     expect((await diff(abroad)).residency.paths).toEqual([{ from: 'local', to: 'overseas', decisions: 9 }])
   })
 
+  test('another scorer reads the texts again where they are kept, and not where it may not', async () => {
+    const trained = policyOf('trained', { scorer: { use: 'trained' } })
+    expect((await diff(trained)).scores).toEqual({ same: 0, anew: 27, kept: 0 })
+    expect((await diff(trained, '--no-texts')).scores).toEqual({ same: 0, anew: 0, kept: 27 })
+  })
+
   test('the report is written, holds its plots and nothing that runs', async () => {
     const file = join(dir, 'report.html')
     await diff(policyOf('strict', { threshold: { pSuccessPpm: 1_000_000 } }), '--html', file)
