@@ -96,8 +96,8 @@ async function verifyOn(
               { counts: verification.facts, onFinding, signal: context.signal },
             )
           : undefined,
-      async onBatch(entries) {
-        progress.at((records += entries))
+      async onBatch(offsets) {
+        progress.at((records += offsets))
         if (save === undefined || performance.now() - savedAtMs < checkpointEveryMs) return
         await writeCheckpoint(save, verification)
         savedAtMs = performance.now()

@@ -66,8 +66,13 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
     name: audit,
     codec,
     schemaById: deps.registry.schemaById,
-    audit: (range, reading = {}) =>
-      read<AuditEntry>([audit], range, reading, ({ value }, place) => auditEntry(codec, value, place)),
+    audit(range, reading = {}) {
+      const wanted = reading.types && new Set<string>(reading.types)
+      return read<AuditEntry>([audit], range, reading, ({ value }, place) => {
+        const type = wanted && value && codec.peekString('audit-record', 'type', value)
+        return type && !wanted.has(type) ? null : auditEntry(codec, value, place)
+      })
+    },
 
     async *results(range, reading = {}) {
       const topics = await listResultsTopics(deps, namespace)

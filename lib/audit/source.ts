@@ -1,6 +1,13 @@
 import type { Codec } from '#lib/events/codec'
 import type { Registry } from '#lib/events/registry'
-import type { AuditRecord, PolicyRecord, StepFeedback, StepOrigin, StepStatus } from '#lib/events/types.generated'
+import type {
+  AuditRecord,
+  AuditType,
+  PolicyRecord,
+  StepFeedback,
+  StepOrigin,
+  StepStatus,
+} from '#lib/events/types.generated'
 
 /** Where a record of a source lies, and since when. */
 export interface SourcePlace {
@@ -55,6 +62,8 @@ export interface SourceReading {
   signal?: AbortSignal | undefined
   /** Told once, before the first batch: an upper bound of the entries. */
   onTotal?: ((entries: number) => void) | undefined
+  /** Records of the audit of other types may be left out: who asks for few need not pay for all. @default all */
+  types?: readonly AuditType[] | undefined
 }
 
 /**

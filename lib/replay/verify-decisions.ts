@@ -50,8 +50,8 @@ export interface VerifyOptions extends SourceReading {
   /** Goes on from there, and is kept up to date: after each batch it says what is done. */
   progress: VerifyProgress
   onFinding: (finding: Finding) => void
-  /** After each batch, with the records that it had. */
-  onBatch?: ((entries: number) => void | Promise<void>) | undefined
+  /** After each batch, with the offsets of agent.audit that it took. */
+  onBatch?: ((offsets: number) => void | Promise<void>) | undefined
   /** Given the decisions of a batch, after they were made again. What it counts, it counts when it has all. */
   alsoCheck?: ((decisions: readonly PlacedDecision[]) => Promise<void>) | undefined
 }
@@ -103,15 +103,19 @@ export async function verifyDecisions(
   }
 
   const from = new Map(positions)
-  const batches = source.audit({ ...range, resumeAt: from }, { signal, onTotal })
+  const batches = source.audit({ ...range, resumeAt: from }, { signal, onTotal, types: ['decision'] })
   for await (const entries of alsoCheck ? gather(batches, gatheredEntries) : batches) {
     const batch = await verifyBatch(entries, from)
     await alsoCheck?.(batch.decisions)
     // From here on nothing waits: whoever is broken off has done a batch whole, or not at all.
     for (const name of Object.keys(counts) as (keyof DecisionCounts)[]) counts[name] += batch.counts[name]
     batch.findings.forEach(options.onFinding)
-    for (const { partition, offset } of entries) positions.set(partition, offset + 1)
-    await options.onBatch?.(entries.length)
+    let passed = 0
+    for (const { partition, offset } of entries) {
+      passed += offset + 1 - (positions.get(partition) ?? offset)
+      positions.set(partition, offset + 1)
+    }
+    await options.onBatch?.(passed)
   }
 }
 
