@@ -44,8 +44,9 @@ export async function readTaskLog(
   const counts: TaskLogCounts = { decisions: 0, unreadable: 0 }
   const { sinceMs, untilMs, offsets } = range
   await inProgress(reading('audit'), async (progress) => {
-    let read = 0
-    for await (const batch of source.audit({ sinceMs, untilMs }, { signal, onTotal: progress.total })) {
+    const passed = createOffsetCount()
+    const types = ['decision', 'attempt'] as const
+    for await (const batch of source.audit({ sinceMs, untilMs }, { signal, onTotal: progress.total, types })) {
       for (const { record, partition, offset } of batch) {
         if (record === null) counts.unreadable += 1
         else if (record.type === 'attempt' || (record.type === 'decision' && isWithin(offsets, partition, offset))) {
@@ -58,7 +59,7 @@ export async function readTaskLog(
           }
         }
       }
-      progress.at((read += batch.length))
+      progress.at(passed(batch))
     }
   })
   await inProgress(reading('feedback'), async (progress) => {
@@ -77,7 +78,7 @@ export async function* readDecisions(
   { range: { offsets, ...times }, signal }: Pick<TaskLogOptions, 'range' | 'signal'>,
   wants: (record: DecisionRecord) => boolean,
 ): AsyncGenerator<DecisionRecord[]> {
-  for await (const batch of audit(times, { signal })) {
+  for await (const batch of audit(times, { signal, types: ['decision'] })) {
     const found: DecisionRecord[] = []
     for (const { record, partition, offset } of batch) {
       if (record?.type !== 'decision' || !isWithin(offsets, partition, offset)) continue
@@ -165,6 +166,19 @@ function verdictOf({ tenantId, stepId, verdict, atMs }: StepFeedback): Verdict {
 
 function appendJson(join: Pick<StepJoin, 'append'>, tag: string, { taskId, stepId }: Ids, value: unknown): void {
   join.append(taskKey({ taskId, stepId }), taskRow(tag, nowhere, Buffer.from(JSON.stringify(value))))
+}
+
+/** How many offsets were passed: types that nobody asked for are left out of batches, and count in the total. */
+function createOffsetCount(): (batch: readonly { partition: number; offset: number }[]) => number {
+  const positions = new Map<number, number>()
+  let passed = 0
+  return (batch) => {
+    for (const { partition, offset } of batch) {
+      passed += offset + 1 - (positions.get(partition) ?? offset)
+      positions.set(partition, offset + 1)
+    }
+    return passed
+  }
 }
 
 async function inProgress<P extends { end(): void }>(progress: P, work: (progress: P) => Promise<void>): Promise<void> {
