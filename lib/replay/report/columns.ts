@@ -7,6 +7,7 @@ import {
   change,
   costText,
   count,
+  decimal,
   differenceText,
   percentPpm,
   share,
@@ -59,7 +60,7 @@ export const expectedColumns: readonly ReportColumn<MoveTally>[] = [
   {
     title: 'at most',
     number,
-    value: ({ expected }) => (expected.withoutGain === 0 ? '' : `±${expected.withoutGainAtMost.toFixed(1)}`),
+    value: ({ expected }) => (expected.withoutGain === 0 ? '' : `±${decimal(expected.withoutGainAtMost)}`),
   },
 ]
 

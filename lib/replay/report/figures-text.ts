@@ -39,7 +39,11 @@ export function change(before: number, after: number): string {
 
 /** A number of right answers, more or less. */
 export function signedAnswers(value: number): string {
-  return `${value > 0 ? '+' : ''}${value.toFixed(1)}`
+  return `${value > 0 ? '+' : ''}${decimal(value)}`
+}
+
+export function decimal(value: number): string {
+  return value.toLocaleString('en-US', { minimumFractionDigits: 1, maximumFractionDigits: 1 })
 }
 
 export function sideText({ standing, model }: ChangedSide): string {

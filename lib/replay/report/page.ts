@@ -49,8 +49,7 @@ export function reportPage(report: DiffReport, { policyFile, source }: PageSubje
     ...report.scoreBins.flatMap((bins) => ['<h3>Scores and thresholds</h3>', scorePlot(bins)]),
     groupsSection(report),
     sampleSection(report),
-    '</body></html>',
-    '',
+    '</body></html>\n',
   ]
     .filter((part) => part !== '')
     .join('\n')

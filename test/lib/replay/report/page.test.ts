@@ -30,7 +30,7 @@ function namesIn(page: string): { elements: Set<string>; attributes: Set<string>
   expect(body).not.toMatch(/<(?![a-z!/])/i)
   for (const [tag, name] of body.matchAll(/<([a-z][a-z0-9]*)(?:[^<>"]|"[^"]*")*>/gi)) {
     found.elements.add(name!)
-    for (const [, attribute] of tag!.matchAll(/\s([^\s=<>"]+)=/g)) found.attributes.add(attribute!)
+    for (const [, attribute] of tag.matchAll(/\s([^\s=<>"]+)=/g)) found.attributes.add(attribute!)
   }
   return found
 }
