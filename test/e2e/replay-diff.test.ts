@@ -113,6 +113,13 @@ describe('shunt replay diff', () => {
     expect((await diff(trained, '--no-texts')).scores).toEqual({ same: 0, anew: 0, kept: 27 })
   })
 
+  test('an export of the log gives the same report', async () => {
+    const out = join(dir, 'export')
+    expect(await runShunt(pipeline.env, ['audit', 'export', '--out', out])).toMatchObject({ code: 0 })
+    const strict = policyOf('strict', { threshold: { pSuccessPpm: 1_000_000 } })
+    expect(await diff(strict, '--from', out)).toEqual(await diff(strict))
+  })
+
   test('the report is written, holds its plots and nothing that runs', async () => {
     const file = join(dir, 'report.html')
     await diff(policyOf('strict', { threshold: { pSuccessPpm: 1_000_000 } }), '--html', file)

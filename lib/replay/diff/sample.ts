@@ -17,7 +17,7 @@ export function createSample<T>(size: number, seed: number): Sample<T> {
   return {
     offer(key, make) {
       if (size === 0) return
-      const rank = hash('md5', `${seed}\0${key}`, 'hex')
+      const rank = hash('sha256', `${seed}\0${key}`, 'hex')
       if (kept.length === size) {
         if (rank >= kept.at(-1)!.rank) return
         kept.pop()
