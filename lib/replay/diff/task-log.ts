@@ -74,17 +74,18 @@ export async function readTaskLog(
 
 /** Decisions of a range that a scorer has still to look at, a batch of the source at a time. */
 export async function* readDecisions(
-  { codec, audit }: Pick<Source, 'codec' | 'audit'>,
+  source: Pick<Source, 'codec' | 'audit'>,
   { range: { offsets, ...times }, signal }: Pick<TaskLogOptions, 'range' | 'signal'>,
   wants: (record: DecisionRecord) => boolean,
 ): AsyncGenerator<DecisionRecord[]> {
-  for await (const batch of audit(times, { signal, types: ['decision'] })) {
+  for await (const batch of source.audit(times, { signal, types: ['decision'] })) {
     const found: DecisionRecord[] = []
     for (const { record, partition, offset } of batch) {
       if (record?.type !== 'decision' || !isWithin(offsets, partition, offset)) continue
       try {
         const decision =
-          codec.decodeNow('decision-record', record.body) ?? (await codec.decode('decision-record', record.body))
+          source.codec.decodeNow('decision-record', record.body) ??
+          (await source.codec.decode('decision-record', record.body))
         if (wants(decision)) found.push(decision)
       } catch (error) {
         // Counted where its task is worked on.
@@ -181,9 +182,13 @@ function createOffsetCount(): (batch: readonly { partition: number; offset: numb
   }
 }
 
-async function inProgress<P extends { end(): void }>(progress: P, work: (progress: P) => Promise<void>): Promise<void> {
+/** Ends the progress however the work ends. */
+export async function inProgress<P extends { end(): void }, T>(
+  progress: P,
+  work: (progress: P) => Promise<T>,
+): Promise<T> {
   try {
-    await work(progress)
+    return await work(progress)
   } finally {
     progress.end()
   }
