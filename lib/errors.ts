@@ -34,8 +34,9 @@ export const errorCodes = [
   'SHUNT_AWAIT_TIMEOUT',
   'SHUNT_SETUP_FAILED',
   'SHUNT_LABELS_TOO_FEW',
-  'SHUNT_EXPORT_DAMAGED',
   'SHUNT_CHECKPOINT_INVALID',
+  'SHUNT_EXPORT_DAMAGED',
+  'SHUNT_ANCHORS_DAMAGED',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
 

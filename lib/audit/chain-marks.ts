@@ -33,10 +33,14 @@ function isSame(a: ChainMark, b: ChainMark): boolean {
   return inChainOrder(a, b) === 0 && a.by === b.by && a.hash.equals(b.hash)
 }
 
+/** Of a copy of the log, such as an export: by partition, the offset at which it ends. */
+export type LogEnds = ReadonlyMap<number, number>
+
 /** The marked link may lie behind the end of what is read. */
-export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: SourceRange): boolean {
+export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: SourceRange, ends?: LogEnds): boolean {
   if (untilMs !== undefined && atMs > untilMs) return true
-  if (!offsets) return false
-  const read = place === null ? undefined : offsets.get(place.partition)
-  return read === undefined || place!.offset >= (read.until ?? Infinity)
+  if (place === null) return offsets !== undefined || ends !== undefined
+  const { partition, offset } = place
+  if (ends && offset >= (ends.get(partition) ?? 0)) return true
+  return offsets !== undefined && offset >= (offsets.has(partition) ? (offsets.get(partition)!.until ?? Infinity) : 0)
 }

@@ -14,10 +14,12 @@ export interface LaneMarks {
 
 /**
  * Where each lane's chain stands, as its last offset commit says: the only witness of a chain's last links beside the
- * anchors. Read it before the log. Throws SHUNT_KAFKA_UNAVAILABLE (retryable).
+ * anchors. Read it before the log. Throws SHUNT_KAFKA_UNAVAILABLE (retryable),
+ * SHUNT_TOPICS_NOT_APPLIED.
  */
 export function readLaneMarks(deps: Pick<ReadDeps, 'kafka'>, namespace: string, nowMs: number): Promise<LaneMarks> {
-  return withAdmin(deps, [], async (admin) => {
+  const all = stageGroupNames.flatMap((group) => stageGroups[group].map((topic) => inNamespace(namespace, topic)))
+  return withAdmin(deps, all, async (admin) => {
     const found: LaneMarks = { marks: [], unreadable: [] }
     for (const groupName of stageGroupNames) {
       const groupId = inNamespace(namespace, groupName)

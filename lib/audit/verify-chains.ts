@@ -1,6 +1,6 @@
 import type { AuditRecord, LaneResetRecord } from '#lib/events/types.generated'
 import { epochStart, linkHash } from './chain.ts'
-import { inChainOrder, isBeyond, sortMarks, type ChainMark } from './chain-marks.ts'
+import { inChainOrder, isBeyond, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
 import {
   findingOf,
   formatPlace,
@@ -51,6 +51,8 @@ export interface ChainVerifierOptions {
   report: Report
   marks?: readonly ChainMark[]
   range?: SourceRange
+  /** Where a copy of the log ends; a log that grows has none. */
+  ends?: LogEnds | undefined
   /** Heads to go on from: what is read begins behind them. */
   from?: readonly VerifiedHead[]
 }
@@ -90,7 +92,7 @@ const strayRun = 3
  * after it is verified again: one changed byte gives one or two findings, not one for each later link.
  */
 export function createChainVerifier(options: ChainVerifierOptions): ChainVerifier {
-  const { range = {}, from = [] } = options
+  const { range = {}, from = [], ends } = options
   const startsInside = range.sinceMs !== undefined || range.offsets !== undefined
   const marks = sortMarks(options.marks ?? [])
   const chains = new Map<string, Chain>()
@@ -133,15 +135,11 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     const place = placeOf(entry)
     if (!firstOffsets.has(place.partition)) firstOffsets.set(place.partition, place.offset)
     const { record } = entry
-    if (record === null) {
+    const problem = record === null ? entry.problem : problemOf(record)
+    if (record === null || problem !== null) {
       undecodable.set(place.partition, place)
-      return options.report(
-        findingOf(
-          'record_undecodable',
-          `the record at ${formatPlace(place)} cannot be decoded: ${entry.problem}`,
-          place,
-        ),
-      )
+      const message = `the record at ${formatPlace(place)} cannot be decoded: ${problem}`
+      return options.report(findingOf('record_undecodable', message, place))
     }
     links += 1
     let chain = chains.get(record.chainId)
@@ -309,7 +307,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     for (const chain of chains.values()) {
       closeGap(chain)
       const left = chain.marks.slice(chain.nextMark)
-      const demanded = left.filter((mark) => !isBeyond(mark, range))
+      const demanded = left.filter((mark) => !isBeyond(mark, range, ends))
       notCompared += left.length - demanded.length
       const last = demanded.at(-1)
       if (last) tellTruncated(chain, chain.head!, last)
@@ -318,7 +316,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
   }
 
   function endUnseen(chainId: string, ofChain: readonly ChainMark[]): void {
-    const demanded = ofChain.filter((mark) => !isBeyond(mark, range) && wasRead(mark))
+    const demanded = ofChain.filter((mark) => !isBeyond(mark, range, ends) && wasRead(mark))
     notCompared += ofChain.length - demanded.length
     const last = demanded.at(-1)
     if (!last) return
@@ -355,6 +353,12 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 }
 
 type FindingLink = Pick<Finding, 'place'> & Pick<Link, 'chainId' | 'epoch' | 'seq'>
+
+/** Numbers that no lane writes have no place in the input of the hash. */
+function problemOf({ epoch, seq, prevHash }: AuditRecord): string | null {
+  if (epoch < 1 || seq < 1) return `epoch ${epoch} seq ${seq} is no place in a chain`
+  return prevHash.length === 32 ? null : `its prevHash has ${prevHash.length} bytes, not 32`
+}
 
 function named({ epoch, seq, place }: Omit<Link, 'hash'>): string {
   return `epoch ${epoch} seq ${seq} at ${formatPlace(place)}`

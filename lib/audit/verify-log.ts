@@ -1,7 +1,7 @@
 import type { Codec } from '#lib/events/codec'
 import { isRetryable, messageOf } from '#lib/errors'
 import type { AuditRecord, AuditType, EventTypes, LaneResetRecord } from '#lib/events/types.generated'
-import type { ChainMark } from './chain-marks.ts'
+import type { ChainMark, LogEnds } from './chain-marks.ts'
 import { formatPlace, placeOf, type Report } from './findings.ts'
 import { createLogEdges } from './log-edges.ts'
 import type { AuditEntry, AuditSource, SourceRange } from './source.ts'
@@ -21,6 +21,8 @@ export interface VerifyLogOptions {
   range?: SourceRange
   /** What others know of the chains. */
   marks?: readonly ChainMark[]
+  /** Where a copy of the log ends, such as an export: it is judged as of its last record, and not as of now. */
+  ends?: LogEnds | undefined
   /** Heads to go on from. */
   from?: readonly VerifiedHead[]
   /** Join each step's records; not of a range by offsets, which cuts steps in two. @default true */
@@ -69,7 +71,7 @@ type Body = {
 export async function verifyLog(source: AuditSource, options: VerifyLogOptions): Promise<LogSummary> {
   const { range = {}, report, marks = [], from = [], signal } = options
   const startedAtMs = options.nowMs()
-  const chains = createChainVerifier({ report, marks, range, from })
+  const chains = createChainVerifier({ report, marks, range, from, ends: options.ends })
   const policies = createPolicyCheck()
   using join = options.steps === false || range.offsets ? null : createStepJoin()
   const edges = createLogEdges()
@@ -100,14 +102,16 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   await awaitLanes(chains, edges.positions, read, { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs })
   chains.end()
   await checkPolicies(source, policies, report)
-  const endMs = Math.min(range.untilMs ?? Infinity, startedAtMs)
-  const steps = join && (await joinSteps(source, join, options, { startMs: edges.wholeFromMs(range), endMs, requeued }))
+  const endMs = Math.min(range.untilMs ?? Infinity, options.ends ? edges.lastMs() : startedAtMs)
+  const given = chains.givenStarts()
+  const startMs = range.sinceMs ?? edges.cutMs(given.map(({ place }) => place.partition))
+  const steps = join && (await joinSteps(source, join, options, { startMs, endMs, requeued }))
   return {
     ...chains.counts(),
     policies: policies.count(),
     positions: edges.positions,
     heads: chains.heads(),
-    given: chains.givenStarts(),
+    given,
     steps,
   }
 }

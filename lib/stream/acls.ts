@@ -102,8 +102,15 @@ export function aclsOf(role: Role, namespace: string, { resultsTopic = 'agent.re
 
   switch (role) {
     case 'publisher':
-    case 'auditor':
       return [...ofTopics, ofClients]
+    case 'auditor':
+      // Heads of the chains are in the lanes' offset commits, which tell nothing of what the topics hold.
+      return [
+        ...ofTopics,
+        literal('topic', ['Describe'], [...new Set(Object.values(stageGroups).flat())].map(name)),
+        literal('group', ['Describe'], stageGroupNames.map(name)),
+        ofClients,
+      ]
     case 'operator':
       return [
         ...ofTopics,

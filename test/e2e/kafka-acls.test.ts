@@ -133,6 +133,7 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
     for (const args of [
       ['results', '--task', 'granted-task-0'],
       ['task', 'granted-task-0'],
+      ['audit', 'verify'],
     ])
       expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
   })

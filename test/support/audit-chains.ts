@@ -1,9 +1,10 @@
-import { linkHash } from '#lib/audit/chain'
+import { createChainVerifier } from '#lib/audit/verify-chains'
 import type {
   AttemptRecord,
   AuditRecord,
   AuditType,
   DecisionRecord,
+  LaneResetRecord,
   OutcomeRecord,
   StepResult,
 } from '#lib/events/types.generated'
@@ -17,32 +18,25 @@ export interface ReadLink {
 }
 
 /**
- * Every chain of the audit is whole: in the log's order, in one partition, seq by seq, each link naming the hash of the
- * one before; a later epoch begins with the record of its reset. Returns the number of links by chain.
+ * Every chain of the audit is whole, by the product's own verifier, in the log's order. Returns the number of links by
+ * chain.
  */
 export function expectWholeChains(links: readonly ReadLink[]): Map<string, number> {
-  const lengths = new Map<string, number>()
-  for (const [chainId, chain] of Map.groupBy(links, (link) => link.record.chainId)) {
-    const inOrder = chain.toSorted((a, b) => a.partition - b.partition || a.offset - b.offset)
-    let last: AuditRecord | undefined
-    for (const { record, partition, offset } of inOrder) {
-      const problem = problemOf(record, last) ?? (partition === inOrder[0]!.partition ? null : 'lies elsewhere')
-      if (problem) throw new Error(`${chainId}: epoch ${record.epoch} seq ${record.seq} (offset ${offset}) ${problem}`)
-      last = record
-    }
-    lengths.set(chainId, chain.length)
+  const findings: string[] = []
+  const verifier = createChainVerifier({ report: ({ code, message }) => findings.push(`${code}: ${message}`) })
+  for (const { partition, offset, record, body } of links.toSorted(byPlace)) {
+    const entry = { topic: 'agent.audit', partition, offset, timestampMs: 0, record, problem: null }
+    verifier.take(entry, record.type === 'lane_reset' ? (body as LaneResetRecord) : null)
   }
-  return lengths
+  verifier.end()
+  for (const { chainId, epoch, seq } of verifier.givenStarts())
+    findings.push(`${chainId}: begins with epoch ${epoch} seq ${seq}`)
+  if (findings.length > 0) throw new Error(`the audit's chains: ${findings.slice(0, 20).join('; ')}`)
+  return new Map([...Map.groupBy(links, ({ record }) => record.chainId)].map(([id, chain]) => [id, chain.length]))
 }
 
-function problemOf(link: AuditRecord, last: AuditRecord | undefined): string | null {
-  const startsEpoch = last === undefined || link.epoch !== last.epoch
-  if (last === undefined && link.epoch !== 1) return 'opens the chain with a later epoch'
-  if (last !== undefined && startsEpoch && link.epoch !== last.epoch + 1) return `follows epoch ${last.epoch}`
-  if (last !== undefined && startsEpoch && link.type !== 'lane_reset') return 'opens an epoch and is no lane_reset'
-  if (link.seq !== (startsEpoch ? 1 : last.seq + 1)) return `follows seq ${startsEpoch ? 0 : last.seq}`
-  const expected = startsEpoch ? Buffer.alloc(32) : linkHash(last)
-  return expected.equals(link.prevHash) ? null : 'does not name the hash of the link before'
+function byPlace(a: ReadLink, b: ReadLink): number {
+  return a.partition - b.partition || a.offset - b.offset
 }
 
 /**

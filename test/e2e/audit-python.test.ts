@@ -1,0 +1,128 @@
+import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { anchorLog } from '#lib/audit/anchor-log'
+import { writeExport } from '#lib/audit/export/write-export'
+import { createChainLog, entryOf, outcome, type RawRecord } from '../support/chain-log.ts'
+import { memorySource } from '../support/memory-source.ts'
+import { pythonWith } from '../support/python.ts'
+
+const docs = join(import.meta.dirname, '..', '..', 'docs')
+const keys = generateKeyPairSync('ed25519')
+const chainId = 'prod.classifier/prod.agent.steps/0'
+const log = createChainLog()
+for (let i = 0; i < 12; i += 1) {
+  log.write(chainId, 0, [outcome(i)])
+  log.write('prod.classifier/prod.agent.steps/1', 0, [outcome(100 + i)])
+  log.write('prod.oss-pool/prod.agent.steps.oss/0', 1, [outcome(200 + i)])
+  if (i === 5) log.reset(chainId, 0)
+}
+
+let python: string
+let dir: string
+let anchors: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'shunt-python-'))
+  python = await pythonWith(join(docs, 'audit-verify-requirements.txt'))
+  const { line } = await anchorLog(await sourceOf(log.records), {
+    namespace: 'prod',
+    privateKey: keys.privateKey,
+    before: '',
+    report: ({ message }) => expect.fail(message),
+    nowMs: Date.now,
+  })
+  anchors = line
+  await writeFile(join(dir, 'key.pub'), keys.publicKey.export({ type: 'spki', format: 'pem' }))
+}, 400_000)
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+const sourceOf = (records: readonly RawRecord[]) => memorySource({ audit: records.map(entryOf) })
+
+/** What the Python verifier says of an export of the records. */
+async function verify(records: readonly RawRecord[], change: { anchors?: string } = {}) {
+  const out = await mkdtemp(join(dir, 'export-'))
+  const ends = new Map([0, 1].map((partition) => [partition, { from: 0, until: 1_000 }]))
+  await writeExport(await sourceOf(records), {
+    dir: out,
+    namespace: 'prod',
+    range: { offsets: ends },
+    createdBy: 'test',
+    nowMs: Date.now,
+    signal: new AbortController().signal,
+    reading: () => ({ total: () => {}, at: () => {}, end: () => {} }),
+    maxFileBytes: 4_000,
+  })
+  const file = join(out, 'anchors.jsonl')
+  await writeFile(file, change.anchors ?? anchors)
+  const args = [join(docs, 'audit-verify.py'), out, '--anchors', file, '--public-key', join(dir, 'key.pub')]
+  const { promise, resolve } = Promise.withResolvers<{ code: number; stdout: string; stderr: string }>()
+  execFile(python, args, (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr }))
+  return promise
+}
+
+const own = log.records.flatMap((record, i) => (entryOf(record).record?.chainId === chainId ? [i] : []))
+const at = (n: number) => log.records[own[n]!]!
+const placeOf = (n: number) => `${at(n).partition}/${at(n).offset}`
+
+function flipped(record: RawRecord): RawRecord {
+  const value = Buffer.from(record.value)
+  value[value.length - 3]! ^= 1
+  return { ...record, value }
+}
+
+test('a whole log has no findings', async () => {
+  expect(await verify(log.records)).toEqual({ code: 0, stdout: '', stderr: '3 chains, 0 findings\n' })
+})
+
+test.each<[string, readonly RawRecord[], string]>([
+  [
+    'a flipped byte',
+    log.records.with(own[2]!, flipped(at(2))),
+    `epoch 1 seq 4 at ${placeOf(3)} or the link before it at ${placeOf(2)} was changed`,
+  ],
+  ['a removed record', log.records.toSpliced(own[2]!, 1), `seq 3 to 3 missing between ${placeOf(1)} and ${placeOf(3)}`],
+  [
+    'swapped records',
+    log.records.with(own[2]!, { ...at(2), value: at(3).value }).with(own[3]!, { ...at(3), value: at(2).value }),
+    `epoch 1 seq 3 at ${placeOf(3)} comes again, too late or elsewhere: the chain was at ${placeOf(2)}`,
+  ],
+  [
+    'a truncated tail',
+    log.records.toSpliced(own.at(-1)!, 1),
+    `ends at ${placeOf(own.length - 2)}, before the anchored epoch 2 seq 7`,
+  ],
+  [
+    'a changed last record',
+    log.records.with(own.at(-1)!, flipped(at(own.length - 1))),
+    'is not the link that was anchored',
+  ],
+  [
+    'a removed chain',
+    log.records.filter((_, i) => !own.includes(i)),
+    'the chain is missing; anchored up to epoch 2 seq 7',
+  ],
+  [
+    'a removed end of an epoch',
+    log.records.toSpliced(own[5]!, 1),
+    `epoch 2 seq 1 at ${placeOf(6)} opens an epoch and does not name the last link`,
+  ],
+  [
+    'a record that is none',
+    log.records.with(own[2]!, { ...at(2), value: Buffer.from('none') }),
+    `the record at ${placeOf(2)} is no link`,
+  ],
+])('%s is told, with its record', async (_what, records, message) => {
+  const { code, stdout } = await verify(records)
+  expect(stdout).toContain(message)
+  expect(code).toBe(1)
+})
+
+test('an anchor that was changed, or that another key signed, is told', async () => {
+  const forged = anchors.replace(/"payload":"(.{40})./, (_all, start) => `"payload":"${start}${'A'}`)
+  const { code, stdout } = await verify(log.records, { anchors: forged })
+  expect(stdout).toContain('line 1 of the anchors is not signed with this key, or was changed')
+  expect(code).toBe(1)
+})
