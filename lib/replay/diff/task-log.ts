@@ -3,6 +3,7 @@ import type { StepJoin } from '#lib/audit/step-join'
 import type { DecisionRecord, StepFeedback } from '#lib/events/types.generated'
 import { ShuntError } from '#lib/errors'
 import type { NewScore, TaskRows, Verdict } from './recorded-step.ts'
+import { createTaskMarks } from './task-marks.ts'
 import { readRow, taskKey, taskRow } from './task-row.ts'
 
 type Source = Pick<AuditSource, 'codec' | 'audit' | 'feedback'>
@@ -29,12 +30,14 @@ export interface TaskLogCounts {
 }
 
 const tags = { decision: 'd', attempt: 'a', verdict: 'v', score: 's' } as const
+/** By how much the clock of who called a model may be behind that of who decided. */
+const clockMarginMs = 60_000
 const nowhere = { partition: 0, offset: 0 }
 
 /**
  * What a range tells of decisions, attempts and callers' verdicts, into the join: bodies as they were written, decoded once
- * when their task is worked on. Offsets bound decisions alone: what came of them lies in other partitions. Feedback is
- * read from the range's beginning to its own end: it comes days later.
+ * when their task is worked on. Offsets bound decisions alone: what came of them lies in other partitions, and is looked
+ * for there from the first of them on. Feedback is read from the range's beginning to its own end: it comes days later.
  */
 export async function readTaskLog(
   source: Source,
@@ -42,30 +45,51 @@ export async function readTaskLog(
   { range, signal, reading }: TaskLogOptions,
 ): Promise<TaskLogCounts> {
   const counts: TaskLogCounts = { decisions: 0, unreadable: 0 }
-  const { sinceMs, untilMs, offsets } = range
-  await inProgress(reading('audit'), async (progress) => {
-    const passed = createOffsetCount()
-    const types = ['decision', 'attempt'] as const
-    for await (const batch of source.audit({ sinceMs, untilMs }, { signal, onTotal: progress.total, types })) {
-      for (const { record, partition, offset } of batch) {
-        if (record === null) counts.unreadable += 1
-        else if (record.type === 'attempt' || (record.type === 'decision' && isWithin(offsets, partition, offset))) {
-          const name = record.type === 'decision' ? 'decision-record' : 'attempt-record'
-          const ids = peekIds(source, name, record.body) ?? (await decodeIds(source, name, record.body))
-          if (ids === null) counts.unreadable += 1
-          else {
-            join.append(taskKey(ids), taskRow(tags[record.type], { partition, offset }, record.body))
-            counts.decisions += Number(record.type === 'decision')
+  const { untilMs, offsets } = range
+  let { sinceMs } = range
+  const decided = offsets && createTaskMarks()
+  let firstMs = Infinity
+
+  async function readAudit(what: string, of: SourceRange, types: readonly ('decision' | 'attempt')[]): Promise<void> {
+    await inProgress(reading(what), async (progress) => {
+      const passed = createOffsetCount()
+      for await (const batch of source.audit(of, { signal, onTotal: progress.total, types })) {
+        for (const { record, partition, offset, timestampMs } of batch) {
+          if (record === null) counts.unreadable += 1
+          else if (types.some((type) => type === record.type)) {
+            const isDecision = record.type === 'decision'
+            const name = isDecision ? 'decision-record' : 'attempt-record'
+            const ids = peekIds(source, name, record.body) ?? (await decodeIds(source, name, record.body))
+            if (ids === null) counts.unreadable += 1
+            else if (isDecision) {
+              counts.decisions += 1
+              decided?.add(ids.taskId)
+              firstMs = Math.min(firstMs, timestampMs)
+              join.append(taskKey(ids), taskRow(tags.decision, { partition, offset }, record.body))
+            } else if (decided?.has(ids.taskId) ?? true)
+              join.append(taskKey(ids), taskRow(tags.attempt, { partition, offset }, record.body))
           }
         }
+        progress.at(passed(batch))
       }
-      progress.at(passed(batch))
-    }
-  })
+    })
+  }
+
+  if (offsets) {
+    await readAudit('decisions', range, ['decision'])
+    if (counts.decisions === 0) return counts
+    sinceMs = Math.max(sinceMs ?? -Infinity, firstMs - clockMarginMs)
+    const { unreadable } = counts
+    await readAudit('attempts', { sinceMs, untilMs }, ['attempt'])
+    // Outside the offsets that were asked for, or counted before.
+    counts.unreadable = unreadable
+  } else await readAudit('audit', range, ['decision', 'attempt'])
+
   await inProgress(reading('feedback'), async (progress) => {
     let read = 0
     for await (const batch of source.feedback({ sinceMs }, { signal, onTotal: progress.total })) {
-      for (const { feedback } of batch) appendJson(join, tags.verdict, feedback, verdictOf(feedback))
+      for (const { feedback } of batch)
+        if (decided?.has(feedback.taskId) ?? true) appendJson(join, tags.verdict, feedback, verdictOf(feedback))
       progress.at((read += batch.length))
     }
   })
@@ -75,13 +99,13 @@ export async function readTaskLog(
 /** Decisions of a range that a scorer has still to look at, a batch of the source at a time. */
 export async function* readDecisions(
   source: Pick<Source, 'codec' | 'audit'>,
-  { range: { offsets, ...times }, signal }: Pick<TaskLogOptions, 'range' | 'signal'>,
+  { range, signal }: Pick<TaskLogOptions, 'range' | 'signal'>,
   wants: (record: DecisionRecord) => boolean,
 ): AsyncGenerator<DecisionRecord[]> {
-  for await (const batch of source.audit(times, { signal, types: ['decision'] })) {
+  for await (const batch of source.audit(range, { signal, types: ['decision'] })) {
     const found: DecisionRecord[] = []
-    for (const { record, partition, offset } of batch) {
-      if (record?.type !== 'decision' || !isWithin(offsets, partition, offset)) continue
+    for (const { record } of batch) {
+      if (record?.type !== 'decision') continue
       try {
         const decision =
           source.codec.decodeNow('decision-record', record.body) ??
@@ -128,12 +152,6 @@ export async function decodeGroup(
     }
   }
   return decoded
-}
-
-function isWithin(offsets: SourceRange['offsets'], partition: number, offset: number): boolean {
-  if (!offsets) return true
-  const bounds = offsets.get(partition)
-  return bounds !== undefined && offset >= (bounds.from ?? 0) && offset < (bounds.until ?? Infinity)
 }
 
 interface Ids {

@@ -168,6 +168,22 @@ describe('another policy over a range', () => {
     })
   })
 
+  test('offsets bound decisions, and what came of them is found in other partitions', async () => {
+    const specs = ['a', 'b', 'c'].map((stepId, i) => ({
+      stepId,
+      taskId: `t-${stepId}`,
+      snapshot: { nowMs: nowMs + i },
+    }))
+    const audit = await entriesOf(specs.map((spec) => recordStep(lax, spec)))
+    const apart = audit.map((entry) => ({ ...entry, partition: entry.record!.type === 'attempt' ? 1 : 0 }))
+    const range = { offsets: new Map([[0, { from: 2, until: 4 }]]) }
+    const report = await runDiff({ audit: apart }, strict, [lax], { range })
+    expect(report).toMatchObject({ decisions: 1, costBasis: { before: { recorded: 1, bound: 0 } } })
+    expect(report.sample.map(({ stepId }) => stepId)).toEqual(['b'])
+    const none = await runDiff({ audit: apart }, strict, [lax], { range: { offsets: new Map([[7, {}]]) } })
+    expect(none).toMatchObject({ decisions: 0, moves: [] })
+  })
+
   test('only what is wanted is told of', async () => {
     const report = await diff([{ stepId: 'a' }, { stepId: 'b' }], strict, {
       wants: ({ stepId }: { stepId: string }) => stepId === 'a',
