@@ -20,7 +20,7 @@ import { addRangeOptions, filterOf, rangeOf, type RangeFlags } from '../range-op
 import { exitCodes } from '../report-error.ts'
 
 /** With more, 200,000 decisions took 365 MB, and were no faster. */
-const semiSpaceMb = 8
+const heap = { semiSpaceMb: 8 }
 
 interface DiffFlags extends RangeFlags {
   policy: string
@@ -59,7 +59,7 @@ export const addReplayDiffCommand: AddCommand = (replay, run) => {
 async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
   const found = await readPolicyFile(context, flags.policy, flags.scorer)
   if (!found) return exitCodes.failed
-  keepHeapSmall(semiSpaceMb)
+  keepHeapSmall(heap)
   await using source = await openSource(context, flags)
   const library = await readPolicyLibrary(source)
   const scorer = flags.texts ? scorerThatRunsHere(found, library) : null

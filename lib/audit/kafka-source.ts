@@ -31,7 +31,7 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
   async function* read<Entry>(
     topics: readonly string[],
     range: SourceRange,
-    { signal, onTotal }: SourceReading,
+    { signal, onTotal, onProgress }: SourceReading,
     entryOf: (record: InboundRecord, place: SourcePlace) => Entry | null | Promise<Entry | null>,
   ): AsyncGenerator<readonly Entry[]> {
     const whole = await topicSpan(deps, topics, range)
@@ -47,6 +47,7 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
         const entry = read instanceof Promise ? await read : read
         if (entry !== null) entries.push(entry)
       }
+      onProgress?.(records.length)
       if (entries.length > 0) yield entries
     }
   }

@@ -62,6 +62,8 @@ export interface SourceReading {
   signal?: AbortSignal | undefined
   /** Told once, before the first batch: an upper bound of the entries. */
   onTotal?: ((entries: number) => void) | undefined
+  /** Told with each batch: so many more records are behind, those that were left out among them. */
+  onProgress?: ((records: number) => void) | undefined
   /** Records of the audit of other types may be left out: who asks for few need not pay for all. @default all */
   types?: readonly AuditType[] | undefined
 }

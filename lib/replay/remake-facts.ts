@@ -17,7 +17,7 @@ import { fieldDifferences, type FieldDifference } from './field-differences.ts'
 import type { RecordedDecision } from './remake-decision.ts'
 
 /** Reads a step's request for the facts; null where its text was erased. Throws ShuntErrors for what is no request. */
-export type OpenRequest = (
+export type RequestOpener = (
   step: AgentStep,
   policy: CompiledPolicy,
 ) => { request: ChatRequest; text: string } | null | Promise<{ request: ChatRequest; text: string } | null>
@@ -25,7 +25,7 @@ export type OpenRequest = (
 export interface RemakeFactsDeps {
   codec: Pick<AuditSource['codec'], 'decode'>
   library: Pick<PolicyLibrary, 'policy' | 'scorer'>
-  open: OpenRequest
+  open: RequestOpener
 }
 
 /** How the facts of a decision came out, made anew from the step's text. */
@@ -38,7 +38,7 @@ export interface RemadeFacts {
 const same: RemadeFacts = { state: 'same', fields: [], detail: null }
 
 /** Texts that nobody sealed. */
-export const openPlain: OpenRequest = (step, policy) => ({
+export const openPlain: RequestOpener = (step, policy) => ({
   request: validateRequest(step.request, policy).request,
   text: step.request,
 })

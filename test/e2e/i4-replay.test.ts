@@ -29,7 +29,7 @@ beforeAll(async () => {
   const file = join(dir, 'trained.yaml')
   writeFileSync(file, JSON.stringify(trained))
   const activated = await runShunt(pipeline.env, ['policy', 'activate', file, '--reason', 'a test'])
-  expect(activated.stderr).toBe('')
+  if (activated.code !== 0) throw new Error(activated.stderr)
   await answerAll('trained')
   links = await pipeline.collectAudit()
 }, 180_000)

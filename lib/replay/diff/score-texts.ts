@@ -9,14 +9,14 @@ import { extractFeatures } from '#lib/routing/features'
 import type { Scorer } from '#lib/routing/score'
 import { scoreWith } from '#lib/routing/scoring'
 import type { InboundRecord } from '#lib/stream/types'
-import type { OpenRequest } from '../remake-facts.ts'
+import type { RequestOpener } from '../remake-facts.ts'
 import type { StepTexts } from '../step-texts.ts'
 import type { ScoredStep } from './task-log.ts'
 
 export interface ScoreTextsDeps {
   codec: Pick<AuditSource['codec'], 'decode'>
   texts: Pick<StepTexts, 'read'>
-  open: OpenRequest
+  open: RequestOpener
   /** Of the new policy. */
   scorer: Scorer
   policy: CompiledPolicy

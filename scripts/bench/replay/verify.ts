@@ -12,21 +12,29 @@ export async function verify(bench: ReplayBench): Promise<Figure[]> {
   const perSecond = large.answer.decisions / large.cpuSeconds
   return [
     {
-      name: 'verifyPerSecond',
+      name: 'decisions made again',
+      key: 'verifyPerSecond',
       value: perSecond,
       unit: 'decisions a second of one core',
       target: { atLeast: 20_000 },
       note: `${large.answer.decisions} decisions in ${large.cpuSeconds.toFixed(1)} s of processor time, ${large.wallSeconds.toFixed(1)} s by the clock`,
     },
     {
-      name: 'differences',
+      name: 'decisions that did not come out byte for byte',
+      key: 'differences',
       value: large.answer.decisions - large.answer.same,
       unit: 'decisions',
       target: { atMost: 0 },
     },
-    { name: 'maxRssMb', value: large.maxRssMb, unit: 'MB', target: { atMost: 300 } },
     {
-      name: 'memory of 1,000,000 decisions, of that of 200,000',
+      name: 'memory of a million decisions',
+      key: 'maxRssMb',
+      value: large.maxRssMb,
+      unit: 'MB',
+      target: { atMost: 300 },
+    },
+    {
+      name: 'that memory, of the one of 200,000 decisions',
       value: large.maxRssMb / small.maxRssMb,
       unit: 'times',
       target: { atMost: 1.1 },
@@ -41,12 +49,14 @@ export async function features(bench: ReplayBench): Promise<Figure[]> {
   const { answer, cpuSeconds, wallSeconds, maxRssMb } = measured
   return [
     {
-      name: 'featuresPerSecond',
+      name: 'decisions made again with their facts',
+      key: 'featuresPerSecond',
       value: answer.decisions / cpuSeconds,
       unit: 'decisions a second of one core',
       target: { atLeast: 5_000 },
-      note: `${answer.facts?.same} of ${answer.decisions} with the same facts, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock; ${maxRssMb.toFixed(0)} MB`,
+      note: `${answer.facts?.same} of ${answer.decisions} with the same facts, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock`,
     },
+    { name: 'memory with facts', key: 'featuresMaxRssMb', value: maxRssMb, unit: 'MB', target: { atMost: 300 } },
     {
       name: 'facts that came out differently',
       value: answer.decisions - (answer.facts?.same ?? 0),
