@@ -1,4 +1,5 @@
 import type { AddCommand } from '../context.ts'
+import { addReplayDiffCommand } from './replay-diff.ts'
 import { addReplayVerifyCommand } from './replay-verify.ts'
 
 export const addReplayCommand: AddCommand = (program, run) => {
@@ -6,4 +7,5 @@ export const addReplayCommand: AddCommand = (program, run) => {
     .command('replay')
     .description('recorded decisions made again: to prove why, and to ask what if')
   addReplayVerifyCommand(replay, run)
+  addReplayDiffCommand(replay, run)
 }

@@ -78,7 +78,7 @@ export interface AuditSource extends AsyncDisposable {
   /** For messages: `prod.agent.audit`, or the export's directory. */
   readonly name: string
   /** Decodes values whose writers' schemas the source knows. */
-  readonly codec: Pick<Codec, 'decode' | 'decodeNow'>
+  readonly codec: Pick<Codec, 'decode' | 'decodeNow' | 'peekString'>
   /** The schema that a framed value was written in, to write it again byte for byte. */
   readonly schemaById: Registry['schemaById']
   audit(range: SourceRange, reading?: SourceReading): AsyncIterable<readonly AuditEntry[]>

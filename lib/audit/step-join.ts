@@ -10,7 +10,7 @@ const bucketCount = 256
 const heldBytes = 32 * 1024
 /** A bucket up to this is worked on in memory; a larger one is spilled again by the next byte of the key. */
 const mostBucketBytes = 32 * 1024 * 1024
-const lengthBytes = 2
+const lengthBytes = 4
 
 /** The key of what belongs to one step: its own record's place tells steps of one id apart. */
 export function stepKey(
@@ -24,10 +24,25 @@ export function stepKey(
 
 /** Rows that come in any order, given back by key. */
 export interface StepJoin extends Disposable {
-  /** `key` of stepKey(); the row at most 64 KiB. Both are copied. Throws what the file system throws, such as ENOSPC. */
+  /** `key` of stepKey(), or of 16 other bytes that spread well. Both are copied. Throws what the file system throws, such as ENOSPC. */
   append(key: Buffer, row: Buffer): void
-  /** The rows of one key after the other, each group in the order of its append()s. Once, when all have been appended. */
+  /**
+   * The rows of one key after the other, each group in the order of its append()s. May be read again, and appended to
+   * between two readings.
+   */
   groups(): Iterable<readonly Buffer[]>
+  /** Of the last reading: groups that are but a part of their rows, since these were too many (`groupBytes`). */
+  readonly parts: number
+}
+
+export interface StepJoinOptions {
+  /** Most of a bucket that is worked on in memory. @default 32 MiB */
+  bucketBytes?: number
+  /**
+   * Leading bytes of the key by which rows are grouped. Fewer than all: what is too large for memory still comes in parts,
+   * by the bytes that follow. @default all 16
+   */
+  groupBytes?: number
 }
 
 /**
@@ -38,14 +53,22 @@ export interface StepJoin extends Disposable {
  * The files lie in a directory of their own under the system's temporary one, readable by the owner alone, and are gone
  * with the join, at the latest when the process exits. They hold what the rows hold.
  */
-export function createStepJoin(options: { bucketBytes?: number } = {}): StepJoin {
+export function createStepJoin(options: StepJoinOptions = {}): StepJoin {
   const dir = mkdtempSync(join(tmpdir(), 'shunt-join-'))
   const remove = (): void => rmSync(dir, { recursive: true, force: true })
   process.once('exit', remove)
-  const level = createLevel(dir, 0, options.bucketBytes ?? mostBucketBytes)
+  const { bucketBytes = mostBucketBytes, groupBytes = keyBytes } = options
+  let parts = 0
+  const level = createLevel({ dir, bucketBytes, groupBytes, onPart: () => (parts += 1) }, 0)
   return {
     append: (key, row) => level.append(key, row),
-    groups: () => level.groups(),
+    groups() {
+      parts = 0
+      return level.groups()
+    },
+    get parts() {
+      return parts
+    },
     [Symbol.dispose]() {
       process.off('exit', remove)
       remove()
@@ -59,8 +82,14 @@ interface Bucket {
   spilled: boolean
 }
 
+interface Levels extends Required<StepJoinOptions> {
+  dir: string
+  onPart: () => void
+}
+
 /** The buckets by the key's byte at `depth`. */
-function createLevel(dir: string, depth: number, bucketBytes: number): Pick<StepJoin, 'append' | 'groups'> {
+function createLevel(levels: Levels, depth: number): Pick<StepJoin, 'append' | 'groups'> & { remove(): void } {
+  const { dir, bucketBytes, groupBytes } = levels
   const buckets: (Bucket | undefined)[] = Array.from({ length: bucketCount })
   const fileOf = (index: number): string => join(dir, `${depth}-${index}`)
 
@@ -80,7 +109,7 @@ function createLevel(dir: string, depth: number, bucketBytes: number): Pick<Step
     if (size > heldBytes) bucket.held = Buffer.allocUnsafe(size)
     const { held, used } = bucket
     key.copy(held, used, 0, keyBytes)
-    held.writeUInt16LE(row.length, used + keyBytes)
+    held.writeUInt32LE(row.length, used + keyBytes)
     row.copy(held, used + keyBytes + lengthBytes)
     bucket.used = used + size
   }
@@ -88,28 +117,40 @@ function createLevel(dir: string, depth: number, bucketBytes: number): Pick<Step
   function* groups(): Generator<readonly Buffer[]> {
     for (const [index, bucket] of buckets.entries()) {
       if (!bucket) continue
-      const rest = bucket.held.subarray(0, bucket.used)
-      buckets[index] = undefined
       if (!bucket.spilled) {
-        yield* grouped(rest)
+        yield* grouped(bucket.held.subarray(0, bucket.used))
         continue
       }
-      write(index, rest)
+      write(index, bucket.held.subarray(0, bucket.used))
+      bucket.used = 0
       yield* ofFile(fileOf(index))
-      rmSync(fileOf(index), { force: true })
     }
   }
 
   function* ofFile(file: string): Generator<readonly Buffer[]> {
-    // One group cannot be split: the last level takes it as it is.
+    // One key cannot be split: the last level takes it as it is.
     if (statSync(file).size <= bucketBytes || depth === keyBytes - 1) return yield* grouped(readFileSync(file))
-    const deeper = createLevel(dir, depth + 1, bucketBytes)
-    for (const { key, row } of rowsOf(file)) deeper.append(key, row)
-    rmSync(file)
-    yield* deeper.groups()
+    const deeper = createLevel(levels, depth + 1)
+    try {
+      for (const { key, row } of rowsOf(file)) deeper.append(key, row)
+      yield* deeper.groups()
+    } finally {
+      deeper.remove()
+    }
   }
 
-  return { append, groups }
+  function* grouped(bytes: Buffer): Generator<readonly Buffer[]> {
+    for (const group of groupsIn(bytes, groupBytes)) {
+      if (depth >= groupBytes) levels.onPart()
+      yield group
+    }
+  }
+
+  function remove(): void {
+    for (const index of buckets.keys()) rmSync(fileOf(index), { force: true })
+  }
+
+  return { append, groups, remove }
 }
 
 interface KeyedRow {
@@ -120,16 +161,16 @@ interface KeyedRow {
 function* rowsIn(bytes: Buffer): Generator<KeyedRow> {
   for (let at = 0; at < bytes.length;) {
     const start = at + keyBytes + lengthBytes
-    const end = start + bytes.readUInt16LE(at + keyBytes)
+    const end = start + bytes.readUInt32LE(at + keyBytes)
     yield { key: bytes.subarray(at, at + keyBytes), row: bytes.subarray(start, end) }
     at = end
   }
 }
 
-function* grouped(bytes: Buffer): Generator<readonly Buffer[]> {
+function* groupsIn(bytes: Buffer, groupBytes: number): Generator<readonly Buffer[]> {
   const groups = new Map<string, Buffer[]>()
   for (const { key, row } of rowsIn(bytes)) {
-    const name = key.toString('latin1')
+    const name = key.toString('latin1', 0, groupBytes)
     const rows = groups.get(name)
     if (rows) rows.push(row)
     else groups.set(name, [row])
@@ -160,7 +201,7 @@ function* rowsOf(file: string): Generator<KeyedRow> {
 function wholeRows(bytes: Buffer): number {
   let at = 0
   while (at + keyBytes + lengthBytes <= bytes.length) {
-    const end = at + keyBytes + lengthBytes + bytes.readUInt16LE(at + keyBytes)
+    const end = at + keyBytes + lengthBytes + bytes.readUInt32LE(at + keyBytes)
     if (end > bytes.length) break
     at = end
   }

@@ -1,26 +1,7 @@
-import type { Verdict } from '#lib/models/verdicts'
 import { formatOrigin } from '#lib/audit/records'
 import { stepKeyText, type RecordPlace } from '#lib/client/waits'
 import type { AttemptRecord, OutcomeRecord, StepFeedback, Tier } from '#lib/events/types.generated'
-
-/**
- * Verdicts that show an answer to be wrong by its form. Not on the list: those on a call that brought none, and those that
- * only doubt an answer, or could not check it.
- */
-const wrongByForm: ReadonlySet<string> = new Set<Verdict>([
-  'truncated',
-  'empty',
-  'content_filtered',
-  'refused',
-  'unknown_tool',
-  'tool_expected',
-  'tool_unexpected',
-  'arguments_malformed',
-  'arguments_invalid',
-  'format_mismatch',
-  'schema_mismatch',
-  'label_unknown',
-])
+import { wrongByForm } from '#lib/models/wrong-by-form'
 
 export interface FeedbackJoinOptions {
   /** An answer that failed verification counts as wrong, beside the verdict on the one that was accepted. */

@@ -1,16 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AgentStep, DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { tenantOf } from '#lib/events/tenant'
-import {
-  budgetLeftOf,
-  type Account,
-  type Budgets,
-  type LedgerStep,
-  type NamedCaps,
-  type Standing,
-} from '#lib/ledger/budgets'
+import { budgetLeftOf, type Account, type Budgets, type LedgerStep, type Standing } from '#lib/ledger/budgets'
+import { namedCaps } from '#lib/ledger/named-caps'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
-import type { PolicyTenant } from '#lib/policy/schema'
 import { decide } from '#lib/routing/decide'
 import { noLedger } from '#lib/routing/no-ledger'
 
@@ -133,12 +126,4 @@ function withoutLedger(facts: StepFacts, nowMs: number, policy: CompiledPolicy):
   const snapshot = noLedger(nowMs)
   const outcome = decide(facts, snapshot, policy)
   return { outcome, snapshot, reservedAtMs: 0, taskCapMicroUsd: null, rounds: 0, waitedMs: 0 }
-}
-
-function namedCaps(named: Pick<AgentStep, 'taskBudgetMicroUsd'>, tenant: PolicyTenant): NamedCaps {
-  const caps = [named.taskBudgetMicroUsd, tenant.taskBudgetMicroUsd].filter((cap) => cap !== null)
-  return {
-    taskMicroUsd: caps.length === 0 ? null : Math.min(...caps),
-    dayMicroUsd: tenant.dayBudgetMicroUsd,
-  }
 }

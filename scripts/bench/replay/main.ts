@@ -1,5 +1,6 @@
 import type { Figure } from '../figures.ts'
 import { runParts, type Measure } from '../run-parts.ts'
+import { diff, diffScores } from './diff.ts'
 import { writeReplayBench, type ReplayBench } from './replay-bench.ts'
 import { features, verify } from './verify.ts'
 
@@ -11,5 +12,8 @@ export async function benchReplay(options: { only?: string[] | undefined }): Pro
     (measure: (bench: ReplayBench) => Promise<Figure[]>): Measure =>
     async (infrastructure, dir) =>
       measure(await (written ??= writeReplayBench(infrastructure, dir)))
-  return runParts({ verify: onLog(verify), features: onLog(features) }, options.only)
+  return runParts(
+    { verify: onLog(verify), features: onLog(features), diff: onLog(diff), scores: onLog(diffScores) },
+    options.only,
+  )
 }
