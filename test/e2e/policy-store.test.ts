@@ -9,7 +9,8 @@ import { inNamespace, type Topic } from '#lib/events/topics'
 import { activatePolicy } from '#lib/policy/activate'
 import { readScorerFile } from '#lib/policy/scorer-file'
 import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
-import { createPolicyStore, policyOrderName, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
+import { policyOrderName, policyOrderValue } from '#lib/policy/policy-order'
+import { createPolicyStore, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
 import { partKey, scorerBytes, splitScorer, type ScorerBytes } from '#lib/policy/scorer-parts'
 import { handWeighted } from '#lib/routing/score'
 import { applyTopics } from '#lib/stream/apply-topics'
@@ -75,21 +76,22 @@ test('every process follows the policy in force, keeps the ones before, and pass
       actor: 'a',
       reason: 'r',
       atMs: 1,
-      value: JSON.stringify({ hash }),
+      value: policyOrderValue(hash),
     })
+  const absent = 'ff'.repeat(32)
   await send('agent.policies', 'garbage', Buffer.from('garbage'))
   await send(
     'agent.policies',
-    'ff',
+    absent,
     codec.encode('policy-record', {
-      hash: 'ff',
+      hash: absent,
       type: 'policy',
       part: 0,
       parts: 1,
       content: Buffer.from(first.content),
     }),
   )
-  await send('agent.control', policyOrderName, encodeOrder('ff'))
+  await send('agent.control', policyOrderName, encodeOrder(absent))
   const late = openStore()
   expect(await late.ready()).toBe(false)
   expect(late.byHash(first.hash)?.policy).toEqual(first.policy)
@@ -100,7 +102,7 @@ test('every process follows the policy in force, keeps the ones before, and pass
   for (const store of [early, late]) {
     await waitUntil(() => store.inForce()?.hash === second.hash, 'the second policy to be in force')
     expect(store.byHash(first.hash)?.policy.limits.maxAttempts).toBe(3)
-    expect(store.byHash('ff')).toBeUndefined()
+    expect(store.byHash(absent)).toBeUndefined()
   }
   const next = openStore()
   expect(await next.ready()).toBe(true)
