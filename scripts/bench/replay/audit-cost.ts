@@ -6,7 +6,7 @@ import { measureRate } from '../spine/bench-stack.ts'
 import { makeStep } from '../spine/load.ts'
 import { benchPartitions, withBackend } from '../spine/with-backend.ts'
 
-const without = fileURLToPath(new URL('classifier-without-audit.ts', import.meta.url))
+const without = fileURLToPath(new URL('classifier/without-audit.ts', import.meta.url))
 const steps = 30_000
 const stepBytes = 1_024
 const rounds = 5

@@ -1,9 +1,9 @@
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { runService } from '#lib/service/run-service'
-import { createClassifierDeps, createClassifierStage } from '../../../services/classifier/create-classifier.ts'
-import { createHandle } from '../../../services/classifier/handle-record.ts'
+import { createClassifierDeps, createClassifierStage } from '../../../../services/classifier/create-classifier.ts'
+import { createHandle } from '../../../../services/classifier/handle-record.ts'
 
-// The classifier's process, but that nothing of the audit is encoded, linked or written: the peer that tells what it
+// The classifier's process (in a folder of its name, by which it gets its heap), but that nothing of the audit is encoded, linked or written: the peer that tells what it
 // costs. It exists here alone, since a classifier that writes no audit must not be had by a setting.
 
 const nothing = Buffer.alloc(0)
