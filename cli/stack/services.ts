@@ -13,6 +13,8 @@ export interface ProcessOptions extends PortChoice {
   id?: string
   /** On top of this process's environment. */
   env?: Env
+  /** What is run. @default the service's own main.ts */
+  main?: string
 }
 
 /** A service of ours; its address serves /healthz, /readyz and /metrics. Resolves once it says that it is ready. */
@@ -46,6 +48,7 @@ function startNodeProcess(
   addressOf: (url: string) => string,
 ): Promise<Part> {
   const { id = name, env = {}, defaults, signal } = options
+  const { main = join(repositoryDir, 'services', name, 'main.ts') } = options
   return onFreePort(id, options, (port) => {
     const dirs = stackDir(options.dir)
     const url = `http://127.0.0.1:${port}`
@@ -53,7 +56,7 @@ function startNodeProcess(
       name,
       id,
       command: process.execPath,
-      args: [join(repositoryDir, 'services', name, 'main.ts')],
+      args: [main],
       cwd: repositoryDir,
       env: {
         ...memorySettings,

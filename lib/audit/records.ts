@@ -5,6 +5,7 @@ import type {
   DecisionRecord,
   DuplicateRecord,
   OperatorRecord,
+  PolicyActivatedRecord,
   RoutedStep,
   StepOrigin,
   StepResult,
@@ -65,6 +66,10 @@ export function outcomeDraft(codec: Pick<Codec, 'encode'>, result: StepResult): 
 
 export function operatorDraft(codec: Pick<Codec, 'encode'>, record: OperatorRecord): AuditDraft {
   return { type: 'operator', body: codec.encode('operator-record', record) }
+}
+
+export function policyActivatedDraft(codec: Pick<Codec, 'encode'>, record: PolicyActivatedRecord): AuditDraft {
+  return { type: 'policy_activated', body: codec.encode('policy-activated-record', record) }
 }
 
 export function duplicateDraft(codec: Pick<Codec, 'encode'>, record: DuplicateRecord): AuditDraft {

@@ -22,6 +22,7 @@ export const schemaNames = [
   'step-feedback',
   'control-order',
   'operator-record',
+  'policy-activated-record',
   'policy-record',
 ] as const
 export type SchemaName = (typeof schemaNames)[number]

@@ -48,7 +48,11 @@ export const topics = {
   'agent.steps.frontier': spec('routed-step', 4 * MIB, 7),
   'agent.steps.frontier.batch': spec('routed-step', 4 * MIB, 7),
   'agent.results': spec('step-result', 4 * MIB, 365, { extraConfig: { 'message.timestamp.type': 'LogAppendTime' } }),
-  'agent.audit': spec('audit-record', MIB, 3650, { partitions: 'fixed' }),
+  'agent.audit': spec('audit-record', MIB, 3650, {
+    partitions: 'fixed',
+    // By the broker, which keeps whole transactions together: it is kept for years, and its records are much alike.
+    extraConfig: { 'compression.type': 'zstd' },
+  }),
   'agent.feedback': spec('step-feedback', MIB, 365),
   'agent.control': spec('control-order', MIB, -1, {
     compacted: true,

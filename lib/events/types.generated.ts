@@ -380,6 +380,15 @@ export interface OperatorRecord {
   offset: number
 }
 
+/** A policy that was put in force, by the order that did. */
+export interface PolicyActivatedRecord {
+  order: ControlOrder
+  /** Of the order in agent.control. */
+  offset: number
+  /** sha256 of the policy, as agent.policies has it. */
+  policyHash: Buffer
+}
+
 export type PolicyRecordType = 'unknown' | 'policy' | 'scorer'
 
 /** A policy or scorer that decided, by content hash. A scorer may come in parts. */
@@ -408,5 +417,6 @@ export interface EventTypes {
   'step-feedback': StepFeedback
   'control-order': ControlOrder
   'operator-record': OperatorRecord
+  'policy-activated-record': PolicyActivatedRecord
   'policy-record': PolicyRecord
 }

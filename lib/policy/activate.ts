@@ -6,7 +6,7 @@ import { ownResultsTopics } from '#lib/events/results-topic'
 import { inNamespace } from '#lib/events/topics'
 import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import type { LoadedPolicy } from './load.ts'
-import { policyOrderName } from './policy-store.ts'
+import { policyOrderName, policyOrderValue } from './policy-order.ts'
 import { partKey, splitScorer, type ScorerBytes } from './scorer-parts.ts'
 
 export interface ActivateDeps {
@@ -51,7 +51,7 @@ export async function activatePolicy(
     actor,
     reason,
     atMs: deps.nowMs(),
-    value: JSON.stringify({ hash: loaded.hash }),
+    value: policyOrderValue(loaded.hash),
   })
   const producer = deps.kafka('shunt-policy').producer(producerConfig())
   try {

@@ -11,11 +11,9 @@ import type { ReferenceHistogram } from '#lib/routing/observables'
 import type { Scorer } from '#lib/routing/score'
 import type { CompiledPolicy } from './compile-policy.ts'
 import { parsePolicyContent } from './load.ts'
+import { policyOrderName, readPolicyOrder } from './policy-order.ts'
 import { trainedHashOf } from './scorer-choice.ts'
 import { createScorerAssembly } from './scorer-parts.ts'
-
-/** Name of the order in agent.control that puts a policy in force; its value is `{"hash": "…"}`. */
-export const policyOrderName = 'policy'
 
 /** A policy and the hash that names it. */
 export interface KnownPolicy {
@@ -136,8 +134,8 @@ export function createPolicyStore(deps: PolicyStoreDeps, options: { namespace: s
   async function readOrder(value: Buffer): Promise<void> {
     const order = await deps.codec.decode('control-order', value)
     if (order.name !== policyOrderName) return deps.onOrder?.(order)
-    const { hash } = JSON.parse(order.value) as { hash?: unknown }
-    if (typeof hash !== 'string') return log.error({ orderId: order.orderId }, 'an order names no policy')
+    const hash = readPolicyOrder(order)
+    if (hash === null) return log.error({ orderId: order.orderId }, 'an order names no policy')
     orderedHash = hash
     if (!policies.has(hash)) log.warn({ policyHash: hash }, 'the policy that was ordered is not known here yet')
   }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { Kafka, logLevel, Partitioners } from 'kafkajs'
-import type { ConsumerConfig, LogEntry, Message, ProducerConfig, RetryOptions, SASLOptions } from 'kafkajs'
+import { Kafka, logLevel } from 'kafkajs'
+import type { ConsumerConfig, LogEntry, ProducerConfig, RetryOptions, SASLOptions } from 'kafkajs'
 import type { KafkaSecurity } from '#lib/kafka-security'
 import type { Logger } from '#lib/telemetry/logger'
 import { registerCompression } from './compression.ts'
+import { stickyPartitioner } from './partitioner.ts'
 
 export type KafkaLog = Pick<Logger, 'warn' | 'debug'>
 /** A new Kafka object. Never share one between clients: those of one object share a map of committed offsets. */
@@ -83,22 +84,6 @@ export function producerConfig(transactionalId?: string): ProducerConfig {
     retry,
     createPartitioner: stickyPartitioner,
     ...(transactionalId === undefined ? {} : { transactionalId, transactionTimeout: transactionTimeoutMs }),
-  }
-}
-
-/**
- * murmur2 of the key, as Java does it; but the first answer for a message stands. Why? kafkajs asks again for each
- * retry, and if partitions were added meanwhile, a message of unknown fate would be written a second time elsewhere.
- */
-function stickyPartitioner(): ReturnType<typeof Partitioners.DefaultPartitioner> {
-  const choose = Partitioners.DefaultPartitioner()
-  const chosen = new WeakMap<Message, number>()
-  return (args) => {
-    const known = chosen.get(args.message)
-    if (known !== undefined) return known
-    const partition = choose(args)
-    chosen.set(args.message, partition)
-    return partition
   }
 }
 

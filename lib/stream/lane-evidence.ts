@@ -27,7 +27,7 @@ const attemptName = (origin: Place, attempt: number) => `${formatOrigin(origin)}
 /**
  * Takes up one link of the lane's chain. A link stands for a record that was handled, since both were committed together:
  * by the step's own record, its origin, where the lane reads steps as they were published; by origin and attempt where it
- * reads routed steps, whose own offsets no record names. Never by stepId: the audit is older than any dedupe window, and
+ * reads routed steps, whose own offsets no record names; by its offset where it reads orders. Never by stepId: the audit is older than any dedupe window, and
  * knows other steps by the same id.
  */
 export async function noteLink(
@@ -63,8 +63,13 @@ export async function noteLink(
     case 'duplicate':
       noteOrigin((await codec.decode('duplicate-record', link.body)).origin)
       return
+    // Only lanes of agent.control write these.
     case 'operator':
+      evidence.offsets.add((await codec.decode('operator-record', link.body)).offset)
+      return
     case 'policy_activated':
+      evidence.offsets.add((await codec.decode('policy-activated-record', link.body)).offset)
+      return
     case 'lane_reset':
     case 'unknown':
   }

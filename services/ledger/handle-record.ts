@@ -1,7 +1,8 @@
 import { isRetryable, ShuntError } from '#lib/errors'
-import { operatorDraft } from '#lib/audit/records'
+import { operatorDraft, policyActivatedDraft } from '#lib/audit/records'
 import type { Codec } from '#lib/events/codec'
 import { outOfNamespace, type Topic } from '#lib/events/topics'
+import type { ControlOrder } from '#lib/events/types.generated'
 import type { BudgetOrder } from '#lib/ledger/budget-order'
 import { readBudgetOrder } from '#lib/ledger/budget-order'
 import type { Fold } from '#lib/ledger/fold'
@@ -9,7 +10,8 @@ import { foldAuditRecord, foldFeedback, type FoldedRecord } from '#lib/ledger/fo
 import { ledgerLost } from '#lib/ledger/ledger-lost'
 import type { LedgerState } from '#lib/ledger/ledger-state'
 import { placeOf } from '#lib/ledger/rebuild'
-import type { Handle, InboundRecord } from '#lib/stream/types'
+import { readPolicyOrder } from '#lib/policy/policy-order'
+import type { AuditDraft, Handle, InboundRecord } from '#lib/stream/types'
 
 export interface LedgerHandleDeps {
   codec: Codec
@@ -63,5 +65,12 @@ async function recordOrder(deps: LedgerHandleDeps, record: InboundRecord) {
   const order = await deps.codec.decode('control-order', record.value)
   const cap = readBudgetOrder(order)
   if (cap) await deps.setCap(cap)
-  return { records: [], audit: [operatorDraft(deps.codec, { order, offset: record.offset })] }
+  return { records: [], audit: [orderDraft(deps, order, record.offset)] }
+}
+
+/** An order for a policy that names none puts none in force, and is an order all the same. */
+function orderDraft({ codec }: LedgerHandleDeps, order: ControlOrder, offset: number): AuditDraft {
+  const policyHash = readPolicyOrder(order)
+  if (policyHash === null) return operatorDraft(codec, { order, offset })
+  return policyActivatedDraft(codec, { order, offset, policyHash: Buffer.from(policyHash, 'hex') })
 }

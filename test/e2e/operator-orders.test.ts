@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, inject, onTestFinished, test } from 'vitest'
-import type { ControlOrder } from '#lib/events/types.generated'
+import type { ControlOrder, OperatorRecord, PolicyActivatedRecord } from '#lib/events/types.generated'
 import { startPipeline, type Pipeline, type PipelineOptions } from '../support/pipeline.ts'
 import { makeStep } from '../support/pipeline-steps.ts'
 import { waitUntil } from '../support/wait-until.ts'
@@ -152,7 +152,24 @@ test('what was sent completes and counts; what waits in the queue of the provide
   expect(all.filter(({ status }) => status === 'cancelled')).toHaveLength(4)
   expect(pipeline.models.frontier.arrivals).toHaveLength(3)
   await pipeline.expectAudit()
+  await expectOrdersInAudit(pipeline, hash)
 })
+
+/** Each order is in the audit, by its offset: those that put a policy in force as such, `last` the last of them. */
+async function expectOrdersInAudit(pipeline: Pipeline, last: string): Promise<void> {
+  const inAudit = (await pipeline.collectAudit())
+    .filter(({ record }) => record.type === 'operator' || record.type === 'policy_activated')
+    .map(({ record, body }) => ({ type: record.type, ...(body as OperatorRecord | PolicyActivatedRecord) }))
+    .toSorted((a, b) => a.offset - b.offset)
+  const given = pipeline.read('agent.control')
+  expect(inAudit.map(({ offset, order }) => [offset, order.name])).toEqual(
+    given.map(({ offset, key }) => [offset, key]),
+  )
+  const activated = inAudit.filter((each) => 'policyHash' in each)
+  expect(inAudit.filter(({ order }) => order.name === 'policy')).toEqual(activated)
+  expect(activated.map(({ type }) => type)).toEqual(['policy_activated', 'policy_activated'])
+  expect(activated.at(-1)!.policyHash.toString('hex')).toBe(last)
+}
 
 test('a slip of the pen is told, and orders nothing', async () => {
   const pipeline = await start({})

@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { openKafkaSource } from '#lib/audit/kafka-source'
+import { readPolicyLibrary } from '#lib/audit/policy-library'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { registerSchemas } from '#lib/events/register-schemas'
 import { createRegistry } from '#lib/events/registry'
@@ -9,11 +13,17 @@ import { inNamespace, type Topic } from '#lib/events/topics'
 import { activatePolicy } from '#lib/policy/activate'
 import { readScorerFile } from '#lib/policy/scorer-file'
 import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
-import { createPolicyStore, policyOrderName, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
+import { policyOrderName, policyOrderValue } from '#lib/policy/policy-order'
+import { createPolicyStore, type PolicyStore, type PolicyStoreDeps } from '#lib/policy/policy-store'
+import { trainedHashOf } from '#lib/policy/scorer-choice'
 import { partKey, scorerBytes, splitScorer, type ScorerBytes } from '#lib/policy/scorer-parts'
 import { handWeighted } from '#lib/routing/score'
 import { applyTopics } from '#lib/stream/apply-topics'
 import { createKafkaFactory, producerConfig, type KafkaFactory } from '#lib/stream/kafka'
+import { addPolicyCommand } from '../../cli/commands/policy.ts'
+import { samplePolicy } from '../../cli/policy-file.ts'
+import { prepareStack } from '../../cli/stack/prepare.ts'
+import { runCommand } from '../support/run-command.ts'
 import { waitUntil } from '../support/wait-until.ts'
 
 const log = pino({ level: 'silent' })
@@ -75,21 +85,22 @@ test('every process follows the policy in force, keeps the ones before, and pass
       actor: 'a',
       reason: 'r',
       atMs: 1,
-      value: JSON.stringify({ hash }),
+      value: policyOrderValue(hash),
     })
+  const absent = 'ff'.repeat(32)
   await send('agent.policies', 'garbage', Buffer.from('garbage'))
   await send(
     'agent.policies',
-    'ff',
+    absent,
     codec.encode('policy-record', {
-      hash: 'ff',
+      hash: absent,
       type: 'policy',
       part: 0,
       parts: 1,
       content: Buffer.from(first.content),
     }),
   )
-  await send('agent.control', policyOrderName, encodeOrder('ff'))
+  await send('agent.control', policyOrderName, encodeOrder(absent))
   const late = openStore()
   expect(await late.ready()).toBe(false)
   expect(late.byHash(first.hash)?.policy).toEqual(first.policy)
@@ -100,7 +111,7 @@ test('every process follows the policy in force, keeps the ones before, and pass
   for (const store of [early, late]) {
     await waitUntil(() => store.inForce()?.hash === second.hash, 'the second policy to be in force')
     expect(store.byHash(first.hash)?.policy.limits.maxAttempts).toBe(3)
-    expect(store.byHash('ff')).toBeUndefined()
+    expect(store.byHash(absent)).toBeUndefined()
   }
   const next = openStore()
   expect(await next.ready()).toBe(true)
@@ -160,6 +171,33 @@ test('where steps are scored, a policy comes in force once its scorer is whole, 
   expect(await late.ready()).toBe(true)
   expect(late.hasScorer(wanted.hash)).toBe(true)
   expect(late.inForce()?.trained?.scorer.hash).toBe(other.hash)
+})
+
+test('whichever way a policy comes in force, policy and scorer can be found by their hashes', async () => {
+  const stack = inject('stack')
+  const own = `test-${randomUUID().slice(0, 8)}`
+  const started = { namespace: own, policyFile: samplePolicy, partitions: 1, log }
+  expect(await prepareStack({ ...stack, brokers: [...stack.brokers] }, started)).toBe(true)
+  const env = {
+    KAFKA_BROKERS: stack.brokers.join(','),
+    SCHEMA_REGISTRY_URL: stack.registryUrl,
+    REDIS_URL: stack.redisUrl,
+    SHUNT_NAMESPACE: own,
+  }
+  const changed = join(mkdtempSync(join(tmpdir(), 'shunt-policy-')), 'policy.yaml')
+  writeFileSync(changed, sample.replace('maxAttempts: 3', 'maxAttempts: 9'))
+  await runCommand([addPolicyCommand], ['policy', 'activate', changed], '', env)
+  rmSync(dirname(changed), { recursive: true })
+
+  const registry = createRegistry(stack.registryUrl)
+  const ownCodec = await createCodec({ registryUrl: stack.registryUrl, namespace: own, log })
+  await using source = openKafkaSource({ kafka, codec: ownCodec, registry, log }, own)
+  const library = await readPolicyLibrary(source)
+  const { hash: shipped } = readScorerFile()
+  expect([...library.policyHashes]).toEqual([policyWith(3).hash, policyWith(9).hash])
+  for (const hash of library.policyHashes) expect(trainedHashOf(library.policy(hash)!)).toBe(shipped)
+  expect(library.scorer(shipped)?.scorer.hash).toBe(shipped)
+  expect([...library.orphans]).toEqual([])
 })
 
 function policyRecord({ hash, content }: LoadedPolicy): Buffer {

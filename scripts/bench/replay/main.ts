@@ -1,7 +1,10 @@
 import type { Figure } from '../figures.ts'
 import { runParts, type Measure } from '../run-parts.ts'
+import { auditCost } from './audit-cost.ts'
+import { auditSize, auditSizeOfSample } from './audit-size.ts'
 import { diff, diffScores } from './diff.ts'
 import { writeReplayBench, type ReplayBench } from './replay-bench.ts'
+import { underLoad } from './under-load.ts'
 import { features, verify } from './verify.ts'
 
 /** The figures of audit and replay. */
@@ -12,8 +15,15 @@ export async function benchReplay(options: { only?: string[] | undefined }): Pro
     (measure: (bench: ReplayBench) => Promise<Figure[]>): Measure =>
     async (infrastructure, dir) =>
       measure(await (written ??= writeReplayBench(infrastructure, dir)))
-  return runParts(
-    { verify: onLog(verify), features: onLog(features), diff: onLog(diff), scores: onLog(diffScores) },
-    options.only,
-  )
+  const parts: Record<string, Measure> = {
+    verify: onLog(verify),
+    features: onLog(features),
+    diff: onLog(diff),
+    scores: onLog(diffScores),
+    i4: underLoad,
+    size: auditSize,
+    'size-sample': auditSizeOfSample,
+    cost: auditCost,
+  }
+  return runParts(parts, options.only)
 }

@@ -29,8 +29,11 @@ export interface BenchStack {
   log: Logger
   policyHash: string
   topic: (name: string) => string
-  /** `env`: settings of its own, SHUNT_MAX_IN_FLIGHT and the like. */
-  startService: (name: ServiceName, options?: { id?: string; env?: Record<string, string> }) => Promise<Part>
+  /** `env`: settings of its own, SHUNT_MAX_IN_FLIGHT and the like; `main`: another file in place of the service's. */
+  startService: (
+    name: ServiceName,
+    options?: { id?: string; env?: Record<string, string>; main?: string },
+  ) => Promise<Part>
   /** Fills a topic with records. */
   fill: (topic: string, records: { key: string; value: Buffer; headers?: Record<string, string> }[]) => Promise<void>
   /** Sum of a group's committed offsets on a topic: how far it is, without reading along. */
@@ -87,8 +90,9 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
     log,
     policyHash: loaded.hash,
     topic: (name) => inNamespace(namespace, name),
-    async startService(name, { id = name, env: more = {} } = {}) {
-      const service = await startService(name, { dir: options.dir, id: `${namespace}-${id}`, env: { ...env, ...more } })
+    async startService(name, { id = name, env: more = {}, ...main } = {}) {
+      const started = { dir: options.dir, id: `${namespace}-${id}`, env: { ...env, ...more }, ...main }
+      const service = await startService(name, started)
       services.push(service)
       return service
     },
@@ -121,7 +125,9 @@ export async function startBenchStack(options: BenchStackOptions): Promise<Bench
 
 /** What a service warned of: a figure that came about with errors is none. */
 function reportWarnings(service: Part): void {
-  const lines = readFileSync(service.logFile, 'utf8').split('\n').filter(Boolean)
+  const lines = readFileSync(service.logFile, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('{"level":30'))
   if (lines.length > 0)
     console.log(`  ${service.id} logged ${lines.length} lines, the first: ${lines[0]!.slice(0, 400)}`)
 }

@@ -1,7 +1,5 @@
 import type { Figure } from '../figures.ts'
 import { runParts, type Measure } from '../run-parts.ts'
-import { startBackend, type BackendOptions, type SimulatedBackend } from './backend.ts'
-import { startBenchStack, type BenchStack } from './bench-stack.ts'
 import { classifierThroughput } from './classifier-throughput.ts'
 import { awaitLatency, idleLatency } from './latency.ts'
 import { manySteps, memoryOfLargeSteps, memoryOfManySteps } from './memory.ts'
@@ -10,8 +8,8 @@ import { priority } from './priority.ts'
 import { sampleRun } from './sample-run.ts'
 import { slowMarker, slowStep } from './slow-step.ts'
 import { stalledCommit } from './stalled-commit.ts'
+import { benchPartitions as partitions, withBackend } from './with-backend.ts'
 
-const partitions = 4
 const poolLoad = { latencyMs: 200, slots: 256 }
 
 const parts: Record<string, Measure> = {
@@ -37,19 +35,4 @@ const parts: Record<string, Measure> = {
 /** The figures of the spine. Each part has a namespace and services of its own. */
 export function benchSpine(options: { only?: string[] | undefined }): Promise<Figure[]> {
   return runParts(parts, options.only)
-}
-
-/** In a namespace of its own, with a simulated backend for the pool. */
-function withBackend(
-  options: BackendOptions,
-  measure: (stack: BenchStack, backend: SimulatedBackend) => Promise<Figure[]>,
-): Measure {
-  return async (infrastructure, dir) => {
-    await using ended = new AsyncDisposableStack()
-    const backend = ended.adopt(await startBackend(options), (started) => started.stop())
-    const { url: ossUrl } = backend
-    const stack = await startBenchStack({ infrastructure, dir, partitions, ossUrl, maxInFlight: options.slots })
-    ended.defer(() => stack.stop())
-    return await measure(stack, backend)
-  }
 }

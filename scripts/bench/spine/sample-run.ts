@@ -10,7 +10,7 @@ import { readScorerFile } from '#lib/policy/scorer-file'
 import { createLogger } from '#lib/telemetry/logger'
 import { publishSamples } from '../../../cli/publish-samples.ts'
 import { repositoryDir } from '../../../cli/stack/paths.ts'
-import { openRunStack } from '../../../cli/stack/run-stack.ts'
+import { openRunStack, type RunStack } from '../../../cli/stack/run-stack.ts'
 import { startInference } from '../../../cli/stack/services.ts'
 import type { Infrastructure } from '../../../cli/stack/stack.ts'
 import type { Figure } from '../figures.ts'
@@ -62,15 +62,27 @@ export async function sampleRun(_shared: Infrastructure, dir: string): Promise<F
   ]
 }
 
+interface SampleOptions {
+  /** Parts that are there already. @default none, and all are started */
+  parts?: Partial<Record<string, string>>
+  /** Told of the stack while what it wrote is still there. */
+  beforeEnd?: (stack: Pick<RunStack, 'namespace'>) => void
+}
+
 /** What `npm start` does, without its printing. */
-export async function runSamples(): Promise<{ results: StepResult[]; firstMs: number; allMs: number }> {
+export async function runSamples({ parts = {}, beforeEnd }: SampleOptions = {}): Promise<{
+  results: StepResult[]
+  firstMs: number
+  allMs: number
+}> {
   const results: StepResult[] = []
   const startedAtMs = performance.now()
   let firstMs = Number.NaN
   const log = createLogger('bench', 'silent')
   const quiet = { total: () => {}, step: () => {}, at: () => {}, say: () => {}, end: () => {} }
   // The embedded model is what is measured: parts of the user's own are left out.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name === 'SHUNT_MODEL_PATH'))
+  const { SHUNT_MODEL_PATH } = process.env
+  const env = { ...parts, ...(SHUNT_MODEL_PATH !== undefined && { SHUNT_MODEL_PATH }) }
   const signal = new AbortController().signal
   await using stack = await openRunStack({ env, policyFile, signal, say: () => {}, log })
   await publishSamples({
@@ -85,7 +97,9 @@ export async function runSamples(): Promise<{ results: StepResult[]; firstMs: nu
       results.push(result)
     },
   })
-  return { results, firstMs, allMs: performance.now() - startedAtMs }
+  const allMs = performance.now() - startedAtMs
+  beforeEnd?.(stack)
+  return { results, firstMs, allMs }
 }
 
 /** Tokens a second of the same calls without a pipeline, on an embedded model that has seen none of them. */

@@ -48,6 +48,7 @@ test('the registry gets a subject for each topic, twins included, and one for ea
     'dev.shunt.audit.DuplicateRecord',
     'dev.shunt.audit.LaneResetRecord',
     'dev.shunt.audit.OperatorRecord',
+    'dev.shunt.audit.PolicyActivatedRecord',
   ])
   expect(subjects.find(({ subject }) => subject === 'staging.agent.steps.batch-value')?.name).toBe('step')
 })

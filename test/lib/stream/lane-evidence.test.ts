@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { AuditRecord, RoutedStep } from '#lib/events/types.generated'
-import { attemptDraft, outcomeDraft } from '#lib/audit/records'
+import { attemptDraft, operatorDraft, outcomeDraft, policyActivatedDraft } from '#lib/audit/records'
 import { buildStepResult } from '#lib/events/step-result'
 import { isDone, noEvidence, noteLink } from '#lib/stream/lane-evidence'
 import type { AuditDraft } from '#lib/stream/types'
@@ -92,4 +92,13 @@ test('I1: a step is not done through an earlier one of the same id', async () =>
   const evidence = await evidenceOf([attemptOf(routedAt(7)), outcomeOf(routedAt(8))])
   expect(isDone(evidence, 0, routedAt(8))).toBe(true)
   expect(isDone(evidence, 0, routedAt(9))).toBe(false)
+})
+
+test('an order that is in the audit is done, whether it put a policy in force or not', async () => {
+  const order = { name: 'policy', orderId: 'o', actor: 'a', reason: 'r', atMs: 0, value: '{}' }
+  const evidence = await evidenceOf([
+    operatorDraft(codec, { order, offset: 3 }),
+    policyActivatedDraft(codec, { order, offset: 5, policyHash: Buffer.alloc(32) }),
+  ])
+  expect([2, 3, 4, 5, 6].filter((offset) => isDone(evidence, offset, null))).toEqual([3, 5])
 })

@@ -108,3 +108,22 @@ test("an operator's order goes into the audit, and a cap among them into force",
   const nonsense = await handle(order('budget/acme/day', { capMicroUsd: -1 }), signal)
   expect([nonsense.audit?.length, told.length]).toEqual([1, 1])
 })
+
+test('an order that puts a policy in force is told as one; one that names no policy is an order all the same', async () => {
+  const { handle } = ledger()
+  const hash = 'ab'.repeat(32)
+  const [activated] = (await handle(order('policy', { hash }), signal)).audit!
+  expect(activated!.type).toBe('policy_activated')
+  expect(await codec.decode('policy-activated-record', activated!.body)).toMatchObject({
+    order: { name: 'policy', actor: 'ops', reason: 'why', value: JSON.stringify({ hash }) },
+    offset: 41,
+    policyHash: Buffer.from(hash, 'hex'),
+  })
+  for (const value of [{ hash: 'abab' }, { hash: 7 }, {}, null, hash]) {
+    const [other] = (await handle(order('policy', value as object), signal)).audit!
+    expect(other!.type).toBe('operator')
+    expect(await codec.decode('operator-record', other!.body)).toMatchObject({
+      order: { name: 'policy', value: JSON.stringify(value) },
+    })
+  }
+})
