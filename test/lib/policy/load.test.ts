@@ -109,7 +109,7 @@ describe('the form', () => {
     [
       'a value that is not on the list',
       { 8: '  - { id: openai, api: opnai, models: [big], region: us }' },
-      'p.yaml:8: providers[0].api: is none of the known values; use one of openai, anthropic, stand_in: did you mean openai?',
+      'p.yaml:8: providers[0].api: is none of the known values; use one of openai, anthropic, stand_in, recorded: did you mean openai?',
     ],
     ['a list that is empty', { 9: 'tenants: []', 10: '' }, 'p.yaml:9: tenants: is empty; give at least 1'],
     [
