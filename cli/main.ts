@@ -14,6 +14,7 @@ import { addLedgerCommand } from './commands/ledger.ts'
 import { addCancelCommand, addPauseCommand, addResumeCommand } from './commands/orders.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
+import { addReplayCommand } from './commands/replay.ts'
 import { addResultsCommand } from './commands/results.ts'
 import { addSchemasCommand } from './commands/schemas.ts'
 import { addScoreCommand } from './commands/score.ts'
@@ -72,6 +73,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addLedgerCommand(program, run)
   addLanesCommand(program, run)
   addDeadletterCommand(program, run)
+  addReplayCommand(program, run)
   return program
 }
 

@@ -7,6 +7,8 @@ export interface Progress {
   step(): void
   /** So many are done. */
   at(count: number): void
+  /** What else is to be told of how far it is, beside the numbers. */
+  note(text: string): void
   /** A line that stays, above the bar. */
   say(line: string): void
   end(): void
@@ -22,7 +24,7 @@ export function createProgress(context: Pick<CliContext, 'stderr'>, what: string
 function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   const drawn = new cliProgress.SingleBar(
     {
-      format: `${what} {bar} {value}/{total} {duration_formatted}`,
+      format: `${what} {bar} {value}/{total} {duration_formatted} {note}`,
       hideCursor: true,
       stream: stderr,
       // Ctrl-C is the command's.
@@ -32,11 +34,12 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   )
   let total = 0
   let value = 0
-  drawn.start(total, value)
+  drawn.start(total, value, { note: '' })
   return {
     total: (count) => drawn.setTotal((total = count)),
     step: () => drawn.update((value += 1)),
     at: (count) => drawn.update((value = count)),
+    note: (note) => drawn.update({ note }),
     say(line) {
       stderr.write(`\r\u001b[K${line}\n`)
       drawn.render()
@@ -48,8 +51,9 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
 function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   let total = 0
   let value = 0
+  let noted = ''
   let saidAtMs = performance.now()
-  const tell = (): void => void stderr.write(`${what}: ${value} of ${total}\n`)
+  const tell = (): void => void stderr.write(`${what}: ${value} of ${total}${noted && `, ${noted}`}\n`)
   function reach(count: number): void {
     value = count
     if (performance.now() - saidAtMs < plainEveryMs) return
@@ -60,6 +64,7 @@ function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progr
     total: (count) => void (total = count),
     step: () => reach(value + 1),
     at: reach,
+    note: (text) => void (noted = text),
     say: (line) => void stderr.write(`${line}\n`),
     end: tell,
   }

@@ -34,6 +34,7 @@ export const errorCodes = [
   'SHUNT_AWAIT_TIMEOUT',
   'SHUNT_SETUP_FAILED',
   'SHUNT_LABELS_TOO_FEW',
+  'SHUNT_REPLAY_REFUSED',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
 

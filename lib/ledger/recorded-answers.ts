@@ -15,7 +15,7 @@ interface StepName {
 
 /**
  * Answers that a replay serves in place of calls, from the moment when a step is copied until it has its result. The
- * expiry is for a replay that nobody ends. Every method throws SHUNT_REDIS_UNAVAILABLE (retryable).
+ * expiry is for a replay that nobody goes on with. Every method throws SHUNT_REDIS_UNAVAILABLE (retryable).
  */
 export interface RecordedAnswers {
   read: ReadRecorded
@@ -24,7 +24,7 @@ export interface RecordedAnswers {
   drop(steps: readonly StepName[]): Promise<void>
 }
 
-const keepMs = 24 * 3_600_000
+const keepMs = 7 * 24 * 3_600_000
 
 export function createRecordedAnswers(deps: { redis: Redis; namespace: string }): RecordedAnswers {
   const { redis } = deps

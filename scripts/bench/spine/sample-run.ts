@@ -68,7 +68,7 @@ export async function runSamples(): Promise<{ results: StepResult[]; firstMs: nu
   const startedAtMs = performance.now()
   let firstMs = Number.NaN
   const log = createLogger('bench', 'silent')
-  const quiet = { total: () => {}, step: () => {}, at: () => {}, say: () => {}, end: () => {} }
+  const quiet = { total: () => {}, step: () => {}, at: () => {}, note: () => {}, say: () => {}, end: () => {} }
   // The embedded model is what is measured: parts of the user's own are left out.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => name === 'SHUNT_MODEL_PATH'))
   const signal = new AbortController().signal
