@@ -12,6 +12,7 @@ import { removeReplay } from '../replay/remove-replay.ts'
 import { openReplayRoom } from '../replay/replay-services.ts'
 import { runReplay } from '../replay/run-replay.ts'
 import { exitCodes } from '../report-error.ts'
+import { shuntDir } from '../stack/paths.ts'
 
 export const addReplayPublishCommand: AddCommand = (replay, run) => {
   const publish = replay
@@ -74,7 +75,8 @@ function tellPlan({ stderr }: CliContext, { namespace, order, policy }: PlannedR
 
 function tellRest({ stderr }: CliContext, id: string, namespace: string): void {
   stderr.write(
-    `${namespace} is left as it is: go on with \`shunt replay publish --id ${id} --resume\`, or remove it with \`shunt replay remove --id ${id}\`\n`,
+    `its services' logs: ${join(shuntDir, 'log', namespace)}\n` +
+      `${namespace} is left as it is: go on with \`shunt replay publish --id ${id} --resume\`, or remove it with \`shunt replay remove --id ${id}\`\n`,
   )
 }
 

@@ -2,7 +2,7 @@ import { ShuntError } from '#lib/errors'
 import { replayNamespace } from '#lib/events/namespace'
 import { connectionOf, type AddCommand } from '../context.ts'
 import { writeJson, writeLines } from '../output.ts'
-import { isThere } from '../replay/plan-replay.ts'
+import { demandIdle, isThere } from '../replay/plan-replay.ts'
 import { removeReplay } from '../replay/remove-replay.ts'
 
 export const addReplayRemoveCommand: AddCommand = (replay, run) => {
@@ -16,6 +16,7 @@ export const addReplayRemoveCommand: AddCommand = (replay, run) => {
         const connection = connectionOf(context)
         const namespace = replayNamespace(connection.config.namespace, id)
         const there = await isThere(connection, namespace)
+        await demandIdle(connection, namespace)
         // What a removal that was interrupted left goes too.
         await removeReplay(connection, namespace)
         if (!there) throw new ShuntError('SHUNT_REPLAY_REFUSED', `${namespace} is not there: check --id`)

@@ -68,6 +68,18 @@ export function isThere({ kafka }: Pick<ReplayDeps, 'kafka'>, namespace: string)
   return withAdmin({ kafka }, [], async (admin) => (await admin.listTopics()).some((topic) => topic.startsWith(prefix)))
 }
 
+/** Throws SHUNT_REPLAY_REFUSED while services work in the replay: another command runs it, or was killed this moment. */
+export function demandIdle({ kafka }: Pick<ReplayDeps, 'kafka'>, namespace: string): Promise<void> {
+  return withAdmin({ kafka }, [], async (admin) => {
+    const { groups } = await admin.describeGroups([inNamespace(namespace, 'classifier')])
+    if (groups.some(({ members }) => members.length > 0))
+      throw new ShuntError(
+        'SHUNT_REPLAY_REFUSED',
+        `${namespace} is running: wait for it or stop it; where its command was killed, try again in ten seconds`,
+      )
+  })
+}
+
 /**
  * Fixes what is replayed, and makes the replay's namespace, or finds the one that is resumed. Undefined where the policy
  * file has problems, which are told then. Throws SHUNT_REPLAY_REFUSED, and as its parts do.
@@ -96,7 +108,7 @@ export async function planReplay(
   if (!pinned) return undefined
   const policy = derivePolicy(pinned.loaded, {
     frontier,
-    live: live.inForce()?.policy ?? null,
+    live: live.inForce(),
     budgetMicroUsd: budget ?? null,
   })
   const order: ReplayOrder = {
@@ -131,6 +143,7 @@ async function resumeReplay(
 ): Promise<PlannedReplay> {
   const { namespace } = deps
   if (!there) throw new ShuntError('SHUNT_REPLAY_REFUSED', `${namespace} is not there: begin it without --resume`)
+  await demandIdle(deps, namespace)
   const { since, until, offsets, policy: file, scorer, frontier, budget } = flags
   const given = [since, until, offsets, file, scorer, frontier, budget].some((each) => each !== undefined)
   if (given || Object.values(filterOf(flags)).some((each) => each.length > 0))

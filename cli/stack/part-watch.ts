@@ -13,13 +13,15 @@ export interface PartWatch {
 export function createPartWatch(): PartWatch {
   const failed = new AbortController()
   let ending = false
+  const tell = async (part: Part) => {
+    const how = await part.ended
+    const message = `${part.id} ended by itself (${how}); its log: ${part.logFile}`
+    if (!ending) failed.abort(new ShuntError('SHUNT_SETUP_FAILED', message))
+  }
   return {
     failed: failed.signal,
     watch(part) {
-      void part.ended.then((how) => {
-        const message = `${part.id} ended by itself (${how}); its log: ${part.logFile}`
-        if (!ending) failed.abort(new ShuntError('SHUNT_SETUP_FAILED', message))
-      })
+      void tell(part)
     },
     expectEnds() {
       ending = true

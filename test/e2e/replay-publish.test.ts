@@ -1,11 +1,18 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, expect, inject, onTestFailed, test } from 'vitest'
 import { inNamespace, topicNames } from '#lib/events/topics'
 import type { DecisionRecord, StepResult } from '#lib/events/types.generated'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
+import { readPartRecords, type ServiceName } from '../../cli/stack/part-record.ts'
+import { runsDir, stackDir } from '../../cli/stack/paths.ts'
 import { startPipeline, type Pipeline } from '../support/pipeline.ts'
 import { weakMark } from '../support/pipeline-models.ts'
+import { policyFile } from '../support/pipeline-policy.ts'
 import { openRecords, type PipelineRecords } from '../support/pipeline-records.ts'
 import { makeStep } from '../support/pipeline-steps.ts'
 import { runShunt, shuntMain } from '../support/run-shunt.ts'
@@ -47,7 +54,6 @@ beforeAll(async () => {
   await pipeline.untilResults(steps.length + 3, 120_000)
   await pipeline.untilIdle()
   recorded = new Map((await pipeline.collectResults()).map((result) => [result.stepId, result]))
-  expect(recorded.size).toBe(steps.length + 3)
   // From here on whatever changes under a live name was changed by a replay.
   for (const service of ['classifier', 'oss-pool', 'frontier', 'ledger'] as const) await pipeline.drain(service, 0)
 }, 240_000)
@@ -69,6 +75,62 @@ async function replay(id: string, ...args: string[]): Promise<Told> {
   const ended = await runShunt(pipeline.env, ['replay', 'publish', '--id', id, '--json', ...args])
   if (ended.code !== 0) throw new Error(`exit ${ended.code}: ${ended.stderr}`)
   return JSON.parse(ended.stdout) as Told
+}
+
+interface RunningReplay {
+  child: ChildProcess
+  said: () => string
+  ended: Promise<number | null>
+  /** Resolves once the replay holds so many copies. */
+  untilCopied(count: number): Promise<void>
+}
+
+async function startReplay(id: string, ...args: string[]): Promise<RunningReplay> {
+  const child = spawn(process.execPath, [shuntMain, 'replay', 'publish', '--id', id, ...args], {
+    env: { ...process.env, ...pipeline.env },
+  })
+  let said = ''
+  child.stderr.on('data', (text: Buffer) => (said += text.toString()))
+  const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+  const topics = ['agent.steps', 'agent.steps.batch'].map((topic) => `${pipeline.namespace}.replay-${id}.${topic}`)
+  const copied = async (admin: Admin) => {
+    const ends = await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)))
+    return ends.flat().reduce((sum, { high }) => sum + Number(high), 0)
+  }
+  return {
+    child,
+    said: () => said,
+    ended,
+    untilCopied: (count) =>
+      withAdmin((admin) =>
+        waitUntil(
+          async () => {
+            if (child.exitCode !== null) throw new Error(said)
+            // Nobody leads a topic that is not there yet, or was made this moment.
+            return (await copied(admin).catch(() => 0)) >= count
+          },
+          `${count} copies`,
+          120_000,
+        ),
+      ),
+  }
+}
+
+/** SIGKILL of a service that the command started. */
+function killService(child: ChildProcess, name: ServiceName): void {
+  const dir = readdirSync(runsDir).find((each) => each.startsWith(`replay-${child.pid}-`))!
+  const record = readPartRecords(stackDir(join(runsDir, dir)).run).find((each) => each.name === name)!
+  process.kill(record.process.pid, 'SIGKILL')
+}
+
+async function withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = pipeline.kafka.admin()
+  await admin.connect()
+  try {
+    return await use(admin)
+  } finally {
+    await admin.disconnect()
+  }
 }
 
 async function recordsOf(namespace: string): Promise<PipelineRecords & AsyncDisposable> {
@@ -95,9 +157,7 @@ async function liveState(): Promise<Record<string, string>> {
   const { namespace } = pipeline
   const prefix = inNamespace(namespace, '')
   const isLive = (name: string) => name.startsWith(prefix) && !name.startsWith(`${prefix}replay-`)
-  const admin = pipeline.kafka.admin()
-  await admin.connect()
-  try {
+  return withAdmin(async (admin) => {
     const state: [string, string][] = []
     for (const topic of topicNames.map((name) => pipeline.topic(name)))
       state.push([topic, JSON.stringify(await admin.fetchTopicOffsets(topic))])
@@ -109,9 +169,7 @@ async function liveState(): Promise<Record<string, string>> {
       return Promise.all(found.map(async (key) => [key, (await redis.dumpBuffer(key))?.toString('hex') ?? ''] as const))
     })
     return Object.fromEntries([...state, ...keys])
-  } finally {
-    await admin.disconnect()
-  }
+  })
 }
 
 /** Keys may expire meanwhile, and nothing else may change. */
@@ -124,17 +182,13 @@ function expectUntouched(before: Record<string, string>, after: Record<string, s
 /** What is left under a replay's names. */
 async function leftOf(namespace: string): Promise<string[]> {
   const prefix = inNamespace(namespace, '')
-  const admin = pipeline.kafka.admin()
-  await admin.connect()
-  try {
+  return withAdmin(async (admin) => {
     const topics = await admin.listTopics()
     const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
     const keys = await withRedis((redis) => redis.keys(`${prefix}*`))
     const subjects = (await (await fetch(`${inject('stack').registryUrl}/subjects`)).json()) as string[]
     return [...topics, ...groups, ...keys, ...subjects].filter((name) => name.startsWith(prefix))
-  } finally {
-    await admin.disconnect()
-  }
+  })
 }
 
 test(
@@ -146,28 +200,18 @@ test(
     const calls = pipeline.models.frontier.arrivals.length
     const namespace = `${pipeline.namespace}.replay-one`
 
-    const args = ['replay', 'publish', '--id', 'one', '--in-flight', '1']
-    const child = spawn(process.execPath, [shuntMain, ...args], { env: { ...process.env, ...pipeline.env } })
-    let said = ''
-    child.stderr.on('data', (text: Buffer) => (said += text.toString()))
-    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-    const admin = pipeline.kafka.admin()
-    await admin.connect()
-    await waitUntil(
-      async () => {
-        if (child.exitCode !== null) throw new Error(said)
-        const there = (await admin.listTopics()).includes(`${namespace}.agent.steps`)
-        // Nobody leads a topic that was made this moment.
-        const ends = there ? await admin.fetchTopicOffsets(`${namespace}.agent.steps`).catch(() => []) : []
-        return ends.some(({ high }) => Number(high) > 0)
-      },
-      'the first copy',
-      120_000,
-    )
-    await admin.disconnect()
-    child.kill('SIGINT')
-    expect(await ended, said).toBe(130)
-    expect(said).toContain('--id one --resume')
+    const broken = await startReplay('one', '--in-flight', '1')
+    await broken.untilCopied(1)
+    killService(broken.child, 'oss-pool')
+    expect(await broken.ended, broken.said()).toBe(1)
+    expect(broken.said()).toMatch(/SHUNT_SETUP_FAILED: oss-pool ended by itself/)
+    expect(broken.said()).toContain('--id one --resume')
+
+    const stopped = await startReplay('one', '--resume', '--in-flight', '1')
+    await stopped.untilCopied(4)
+    stopped.child.kill('SIGINT')
+    expect(await stopped.ended, stopped.said()).toBe(130)
+    expect(stopped.said()).toContain('--id one --resume')
 
     const again = await runShunt(pipeline.env, ['replay', 'publish', '--id', 'one'])
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('SHUNT_REPLAY_REFUSED') as string })
@@ -251,6 +295,42 @@ test(
     // A schema's id outlives the subjects of the replay.
     await using live = await recordsOf(pipeline.namespace)
     expect(await live.collectResults()).toHaveLength(recorded.size)
+  },
+)
+
+test(
+  'a step of which no answer is recorded gets none, and falls back; an id can be used again once its replay is removed',
+  { timeout: 180_000 },
+  async () => {
+    onTestFailed(() => void (failed = true))
+    const calls = pipeline.models.frontier.arrivals.length
+    const dir = mkdtempSync(join(tmpdir(), 'shunt-test-policy-'))
+    const file = join(dir, 'policy.yaml')
+    const rules = [{ name: 'all', when: {}, choose: { tier: 'frontier' as const } }]
+    writeFileSync(file, JSON.stringify({ ...policyFile(pipeline.models), rules }))
+    try {
+      const tasks = ['--task', 'task-open-0', '--task', 'task-hard-1']
+      const told = await replay('two', '--policy', file, ...tasks)
+      expect(told).toMatchObject({
+        copied: 2,
+        byStatus: { completed: 2 },
+        byTier: { oss: 1, frontier: 1 },
+        notRecorded: 1,
+      })
+      await using records = await recordsOf(told.namespace)
+      const open = (await records.collectResults()).find(({ stepId }) => stepId === 'open-0')
+      expect(open).toMatchObject({
+        tier: 'oss',
+        attempts: [
+          { tier: 'frontier', verdict: 'no_recorded_answer', costMicroUsd: 0, outcomeUnknown: false },
+          { tier: 'oss', verdict: 'ok' },
+        ],
+      })
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
+    expect(pipeline.models.frontier.arrivals.length).toBe(calls)
+    expect(await runShunt(pipeline.env, ['replay', 'remove', '--id', 'two'])).toMatchObject({ code: 0 })
   },
 )
 

@@ -15,7 +15,7 @@ export type FrontierMode = (typeof frontierModes)[number]
 export interface DeriveOptions {
   frontier: FrontierMode
   /** In force in the live namespace; null where none is. */
-  live: Policy | null
+  live: LoadedPolicy | null
   /** Most that a tenant may spend in a day of the replay, micro-USD; null for what the policy says. */
   budgetMicroUsd: number | null
 }
@@ -66,13 +66,14 @@ function recorded({ id, models, region, complianceTags, maxInFlight }: ProviderD
  * The live policy's limits of a provider that both call: they count in one log, whose windows must be alike. Refused is
  * what would count one account of a provider under two names.
  */
-function limitsOf(id: string, pinned: Policy, live: Policy | null): { limits?: PolicyProvider['limits'] } {
+function limitsOf(id: string, pinned: Policy, live: LoadedPolicy | null): { limits?: unknown } {
   const own = pinned.providers.find((provider) => provider.id === id)!
   if (own.api === 'stand_in' || own.api === 'recorded' || !live) return {}
-  const shared = live.providers.find((provider) => provider.id === id)
+  const { providers } = live.policy
+  const shared = providers.find((provider) => provider.id === id)
   const account = accountOf(own)
   if (!shared) {
-    const twin = live.providers.find((provider) => accountOf(provider) === account)
+    const twin = providers.find((provider) => accountOf(provider) === account)
     if (!twin) return {}
     throw refused(
       `provider ${id} is ${twin.id} in the policy in force, so that its limits would count twice: name it alike`,
@@ -82,17 +83,23 @@ function limitsOf(id: string, pinned: Policy, live: Policy | null): { limits?: P
     throw refused(`provider ${id} has another address or key in the policy in force: give it another id`)
   for (const model of own.models) {
     const name = nameOf(pinned, model)
-    const other = shared.models.find((each) => each !== model && nameOf(live, each) === name)
+    const other = shared.models.find((each) => each !== model && nameOf(live.policy, each) === name)
     if (other !== undefined)
       throw refused(
         `model ${model} is ${other} in the policy in force, so that its limits would count twice: name it alike`,
       )
   }
-  if (!shared.limits) return { limits: undefined }
-  // Limits of models that it does not serve are no policy's.
-  const { perModel = {}, ...limits } = shared.limits
-  const kept = Object.entries(perModel).filter(([model]) => own.models.includes(model))
-  return { limits: { ...limits, ...(kept.length > 0 && { perModel: Object.fromEntries(kept) }) } }
+  return { limits: limitsAsGiven(live, id, own.models) }
+}
+
+/** Without defaults filled in, as the hash of a policy is taken. Limits of models that it does not serve are no policy's. */
+function limitsAsGiven(live: LoadedPolicy, id: string, models: readonly string[]): unknown {
+  const { providers = [] } = JSON.parse(live.content) as Data
+  const limits = providers.find((provider) => provider.id === id)?.['limits'] as
+    { perModel?: Record<string, unknown> } | undefined
+  if (!limits?.perModel) return limits
+  const perModel = Object.entries(limits.perModel).filter(([model]) => models.includes(model))
+  return { ...limits, perModel: Object.fromEntries(perModel) }
 }
 
 function accountOf({ api, baseUrl, baseUrlEnv, apiKeyEnv }: PolicyProvider): string {
