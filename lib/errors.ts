@@ -35,6 +35,7 @@ export const errorCodes = [
   'SHUNT_SETUP_FAILED',
   'SHUNT_LABELS_TOO_FEW',
   'SHUNT_REPLAY_REFUSED',
+  'SHUNT_CHECKPOINT_INVALID',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
 

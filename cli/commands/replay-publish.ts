@@ -6,7 +6,7 @@ import type { AddCommand, CliContext } from '../context.ts'
 import { oneOf, usd, wholeNumber } from '../options.ts'
 import { formatUsd, plural, writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
-import { addRangeOptions } from '../replay-range.ts'
+import { addRangeOptions } from '../range-options.ts'
 import { openReplayDeps, planReplay, type PlannedReplay, type ReplayFlags } from '../replay/plan-replay.ts'
 import { removeReplay } from '../replay/remove-replay.ts'
 import { openReplayRoom } from '../replay/replay-services.ts'
@@ -42,6 +42,8 @@ and services that this command starts and stops decide and answer them there. Wh
     )
     .action(
       run(async (context, flags: ReplayFlags) => {
+        // Half the memory: a record lives until it is copied.
+        await import('#lib/service/small-heap')
         const deps = await openReplayDeps(context, flags.id)
         const { namespace } = deps
         await using room = await openReplayRoom(namespace)

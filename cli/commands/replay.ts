@@ -1,9 +1,13 @@
 import type { AddCommand } from '../context.ts'
 import { addReplayPublishCommand } from './replay-publish.ts'
 import { addReplayRemoveCommand } from './replay-remove.ts'
+import { addReplayVerifyCommand } from './replay-verify.ts'
 
 export const addReplayCommand: AddCommand = (program, run) => {
-  const replay = program.command('replay').description('recorded steps again')
+  const replay = program
+    .command('replay')
+    .description('recorded decisions made again: to prove why, and to ask what if')
+  addReplayVerifyCommand(replay, run)
   addReplayPublishCommand(replay, run)
   addReplayRemoveCommand(replay, run)
 }

@@ -1,6 +1,8 @@
 import { ShuntError } from '#lib/errors'
+import { openKafkaSource } from '#lib/audit/kafka-source'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { replayNamespace } from '#lib/events/namespace'
+import { createRegistry } from '#lib/events/registry'
 import { inNamespace } from '#lib/events/topics'
 import { withAdmin } from '#lib/client/topic-range'
 import type { RuntimeConfig } from '#lib/config'
@@ -10,7 +12,7 @@ import { readTrainedScorer } from '#lib/policy/scorer-file'
 import type { ScorerBytes } from '#lib/policy/scorer-parts'
 import { beginReplay } from '#lib/replay/publish/begin-replay'
 import { derivePolicy, type FrontierMode } from '#lib/replay/publish/derive-policy'
-import { fixRange } from '#lib/replay/publish/range'
+import { asksForDecisions, fixRange, type ReplayFilter } from '#lib/replay/publish/range'
 import { readRecordedDecisions } from '#lib/replay/publish/read-recorded'
 import { readPolicies, type RecordedPolicies } from '#lib/replay/publish/recorded-policies'
 import type { RecordedRun } from '#lib/replay/publish/recorded-run'
@@ -21,7 +23,7 @@ import type { Logger } from '#lib/telemetry/logger'
 import { actorOf, connect, type CliContext } from '../context.ts'
 import { formatUsd } from '../output.ts'
 import { readPolicyFile } from '../policy-file.ts'
-import { filterOf, type RangeFlags } from '../replay-range.ts'
+import { rangeOf, type RangeFlags } from '../range-options.ts'
 
 export interface ReplayFlags extends RangeFlags {
   id: string
@@ -111,16 +113,12 @@ export async function planReplay(
     live: live.inForce(),
     budgetMicroUsd: budget ?? null,
   })
+  const { sinceMs, untilMs } = rangeOf(flags, Date.now())
   const order: ReplayOrder = {
     id: flags.id,
     source,
-    span: await fixRange(deps, {
-      namespace: source,
-      sinceMs: flags.since,
-      untilMs: flags.until,
-      offsets: flags.offsets,
-    }),
-    sinceMs: flags.since ?? null,
+    span: await fixRange(deps, { namespace: source, sinceMs, untilMs }),
+    sinceMs: sinceMs ?? null,
     filter: filterOf(flags),
     frontier,
     pinnedHash: pinned.loaded.hash,
@@ -144,9 +142,9 @@ async function resumeReplay(
   const { namespace } = deps
   if (!there) throw new ShuntError('SHUNT_REPLAY_REFUSED', `${namespace} is not there: begin it without --resume`)
   await demandIdle(deps, namespace)
-  const { since, until, offsets, policy: file, scorer, frontier, budget } = flags
-  const given = [since, until, offsets, file, scorer, frontier, budget].some((each) => each !== undefined)
-  if (given || Object.values(filterOf(flags)).some((each) => each.length > 0))
+  const { since, until, policy: file, scorer, frontier, budget } = flags
+  const given = [since, until, file, scorer, frontier, budget, ...Object.values(filterOf(flags))]
+  if (given.some((each) => each !== undefined))
     throw new ShuntError(
       'SHUNT_CONFIG_INVALID',
       '--resume goes on as the replay began: leave out range, policy, frontier and budget',
@@ -193,10 +191,12 @@ async function readDecisions(
   { yes }: ReplayFlags,
 ): Promise<void> {
   const isOn = order.frontier === 'on'
-  if (!isOn && !needsDecisions(order)) return
+  if (!isOn && !asksForDecisions(order.filter)) return
   const { span, source: namespace } = order
   const options = { span, namespace, sinceMs: order.sinceMs ?? undefined, signal }
-  const { boundMicroUsd } = await readRecordedDecisions(deps, run, order.filter, options)
+  const registry = createRegistry(deps.config.registryUrl)
+  await using source = openKafkaSource({ ...deps, registry }, namespace)
+  const { boundMicroUsd } = await readRecordedDecisions(source, run, order.filter, options)
   if (!isOn) return
   stderr.write(
     `what the recorded decisions of the range could cost at most: ${formatUsd(boundMicroUsd)}; another policy may spend more, up to its budgets (--budget)\n`,
@@ -208,7 +208,6 @@ async function readDecisions(
     )
 }
 
-/** Whether the range depends on how its steps were decided. */
-export function needsDecisions({ filter }: Pick<ReplayOrder, 'filter'>): boolean {
-  return filter.tiers.length + filter.reasons.length > 0
+function filterOf({ task, tenant, tier, reason, offsets }: RangeFlags): ReplayFilter {
+  return { taskIds: task, tenantIds: tenant, tiers: tier, reasons: reason, auditOffsets: offsets }
 }

@@ -5,12 +5,13 @@ import type { RecordedAnswer } from '#lib/models/recorded-chat'
 import { copyRange, readCopied } from '#lib/replay/publish/copy-range'
 import { copyStep, createShift } from '#lib/replay/publish/copy-step'
 import { followReplay, summarizeReplay } from '#lib/replay/publish/follow-replay'
+import { asksForDecisions } from '#lib/replay/publish/range'
 import { readRecordedResults } from '#lib/replay/publish/read-recorded'
 import type { RecordedRun } from '#lib/replay/publish/recorded-run'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
 import { connectRedis } from '../context.ts'
 import type { Progress } from '../progress.ts'
-import { needsDecisions, type PlannedReplay, type ReplayDeps } from './plan-replay.ts'
+import { type PlannedReplay, type ReplayDeps } from './plan-replay.ts'
 import { replayEnvironment, type ReplayRoom } from './replay-services.ts'
 
 const lookMs = 100
@@ -63,7 +64,7 @@ export async function runReplay(
   const shown = setInterval(show, lookMs)
   try {
     const shiftMs = createShift(Date.now)
-    const isWanted = needsDecisions(order) ? run.isWanted : () => true
+    const isWanted = asksForDecisions(filter) ? run.isWanted : () => true
     const copying = { id: order.id, from: source, to: namespace, policy: policy.policy, filter }
     await copyRange(
       {

@@ -45,6 +45,8 @@ export interface SourceRange {
   untilMs?: number | undefined
   /** By partition of agent.audit: from this offset on, and below that one; other partitions are left out. */
   offsets?: ReadonlyMap<number, { from?: number | undefined; until?: number | undefined }> | undefined
+  /** Where a reading of agent.audit goes on that was broken off: below these offsets its partitions are done. */
+  resumeAt?: ReadonlyMap<number, number> | undefined
 }
 
 export interface SourceReading {
@@ -63,7 +65,7 @@ export interface AuditSource extends AsyncDisposable {
   /** For messages: `prod.agent.audit`, or the export's directory. */
   readonly name: string
   /** Decodes values whose writers' schemas the source knows. */
-  readonly codec: Pick<Codec, 'decode'>
+  readonly codec: Pick<Codec, 'decode' | 'decodeNow'>
   /** The schema that a framed value was written in, to write it again byte for byte. */
   readonly schemaById: Registry['schemaById']
   audit(range: SourceRange, reading?: SourceReading): AsyncIterable<readonly AuditEntry[]>

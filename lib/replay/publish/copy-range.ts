@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompressionTypes } from 'kafkajs'
 import { asShuntError } from '#lib/client/publisher'
+import { readBatches } from '#lib/client/range-batches'
 import { endOffsets, readRange, type ReadDeps } from '#lib/client/topic-range'
 import { inNamespace, outOfNamespace } from '#lib/events/topics'
 import type { RecordedAnswers } from '#lib/ledger/recorded-answers'
@@ -112,21 +113,22 @@ export async function copyRange(deps: CopyRangeDeps, options: CopyRangeOptions):
 
   try {
     await producer.connect()
-    await readRange(deps, {
+    const range = {
       topics: Object.keys(span.until).map((topic) => inNamespace(options.from, topic)),
       from: named(options.from, options.copied.next),
       until: named(options.from, span.until),
       signal,
-      async onRecord(record) {
+    }
+    for await (const records of readBatches(deps, range))
+      for (const record of records) {
         const copy = await deps.copyStep(record)
-        if (!copy) return
+        if (!copy) continue
         const size = copy.value?.length ?? 0
         if (bytes + size > mostBatchBytes) await flush()
         batch.push(copy)
         bytes += size
         if (batch.length >= Math.min(mostInBatch, maxInFlight)) await flush()
-      },
-    })
+      }
     await flush()
     return count
   } catch (error) {

@@ -7,7 +7,6 @@ import { validateStep } from '#lib/events/validate-step'
 import type { Policy } from '#lib/policy/schema'
 import { replayHeaders } from '#lib/stream/carried-headers'
 import type { InboundRecord } from '#lib/stream/types'
-import { has } from './read-recorded.ts'
 import type { ReplayFilter } from './range.ts'
 
 /** A record of agent.steps or its twin as the replay gets it, in the partition where it lay. */
@@ -25,7 +24,7 @@ export interface StepCopy {
 
 export interface CopyStepDeps {
   codec: Codec
-  /** Whether the filter's tiers and reasons let the step in. */
+  /** Whether a decision on the step is as the filter asks. */
   isWanted: (source: string) => boolean
   /** How much later the step has its deadline in the replay, ms. */
   shiftMs: (step: Pick<AgentStep, 'tenantId' | 'stepId'>, recordedAtMs: number) => number
@@ -59,8 +58,7 @@ export async function copyStep(
   const source = `${topic}/${record.partition}/${record.offset}`
   if (!deps.isWanted(source)) return null
   const step = await readOrNull(deps.codec, record)
-  if (step === null && filter.tasks.length + filter.tenants.length > 0) return null
-  if (step && !(has(filter.tasks, step.taskId) && has(filter.tenants, step.tenantId))) return null
+  if (!isAskedFor(filter.taskIds, step?.taskId) || !isAskedFor(filter.tenantIds, step?.tenantId)) return null
   if (step && topic !== twinFor('agent.steps', step.priority) && isValid(step, options.policy)) return null
   const headers: Record<string, string | Buffer> = {}
   for (const [name, value] of Object.entries(record.headers)) if (value !== undefined) headers[name] = value
@@ -73,6 +71,11 @@ export async function copyStep(
     source,
     step: step && { tenantId: step.tenantId, stepId: step.stepId },
   }
+}
+
+/** Of nobody knows whom is only what everybody is asked for. */
+function isAskedFor(asked: readonly string[] | undefined, id: string | undefined): boolean {
+  return asked === undefined || (id !== undefined && asked.includes(id))
 }
 
 async function readOrNull(codec: Codec, record: InboundRecord): Promise<AgentStep | null> {

@@ -1,17 +1,20 @@
 import { topicSpan, type ReadDeps } from '#lib/client/topic-range'
 import { inNamespace, outOfNamespace } from '#lib/events/topics'
-import type { StepOrigin, Tier } from '#lib/events/types.generated'
+import type { StepOrigin } from '#lib/events/types.generated'
+import type { DecisionFilter } from '../decision-filter.ts'
 
 /** Where the steps of a range were published. */
 export const sourceTopics = ['agent.steps', 'agent.steps.batch'] as const
 
-/** What of the recorded steps is replayed; each part narrows it. */
-export interface ReplayFilter {
-  tasks: readonly string[]
-  tenants: readonly string[]
-  /** Steps of which at least one decision chose a model of the tier, or bears one of the reasons. */
-  tiers: readonly Tier[]
-  reasons: readonly string[]
+/** What of the recorded steps is replayed: those of which a decision passes, where anything is asked of decisions. */
+export interface ReplayFilter extends DecisionFilter {
+  /** By partition of agent.audit: decisions that lie from the one offset on, and below the other. */
+  auditOffsets?: readonly { partition: number; from?: number | undefined; until?: number | undefined }[] | undefined
+}
+
+/** Whether the range depends on how its steps were decided, and not on the steps alone. */
+export function asksForDecisions({ tiers, reasons, auditOffsets }: ReplayFilter): boolean {
+  return tiers !== undefined || reasons !== undefined || auditOffsets !== undefined
 }
 
 /** Offsets by bare topic and partition: from the one on, and below the other. */
@@ -22,36 +25,17 @@ export interface ReplaySpan {
   offsets: number
 }
 
-export interface RangeOptions {
-  namespace: string
-  /** Epoch ms, of the records' own timestamps. */
-  sinceMs?: number | undefined
-  /** Exclusive. @default what is there now */
-  untilMs?: number | undefined
-  /** By partition of agent.steps; other partitions, and agent.steps.batch, are left out. */
-  offsets?: ReadonlyMap<number, { from?: number | undefined; until?: number | undefined }> | undefined
-}
-
-/** What a range comes to now, so that a replay that is resumed copies the same. Throws as topicSpan. */
-export async function fixRange(deps: ReadDeps, options: RangeOptions): Promise<ReplaySpan> {
-  const { namespace, offsets } = options
+/** What times (epoch ms, of the steps' own records) come to now, so that a replay that is resumed copies the same. */
+export async function fixRange(
+  deps: ReadDeps,
+  options: { namespace: string; sinceMs?: number | undefined; untilMs?: number | undefined },
+): Promise<ReplaySpan> {
+  const { namespace } = options
+  const bare = (offsets: ReplaySpan['from']) =>
+    Object.fromEntries(sourceTopics.map((topic) => [topic, offsets[inNamespace(namespace, topic)]!]))
   const names = sourceTopics.map((topic) => inNamespace(namespace, topic))
-  const found = await topicSpan(deps, names, options)
-  const span: ReplaySpan = { from: {}, until: {}, offsets: 0 }
-  for (const topic of sourceTopics) {
-    const name = inNamespace(namespace, topic)
-    const [from, until]: Record<number, number>[] = [(span.from[topic] = {}), (span.until[topic] = {})]
-    for (const [text, end] of Object.entries(found.until[name]!)) {
-      const partition = Number(text)
-      const asked = topic === 'agent.steps' ? offsets?.get(partition) : undefined
-      const start = Math.max(found.from[name]![partition]!, asked?.from ?? 0)
-      const isOut = offsets !== undefined && asked === undefined
-      from![partition] = start
-      until![partition] = isOut ? start : Math.max(start, Math.min(end, asked?.until ?? Infinity))
-      span.offsets += until![partition] - start
-    }
-  }
-  return span
+  const { from, until, offsets } = await topicSpan(deps, names, options)
+  return { from: bare(from), until: bare(until), offsets }
 }
 
 /** The step's record as a span names it, or null where it lies outside. */

@@ -1,38 +1,51 @@
+import type { AuditSource } from '#lib/audit/source'
+import { readBatches } from '#lib/client/range-batches'
 import { listResultsTopics } from '#lib/client/results-topics'
-import { offsetsSince, readRange, type ReadDeps } from '#lib/client/topic-range'
+import { topicSpan, type ReadDeps } from '#lib/client/topic-range'
 import { isRetryable } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
-import { inNamespace } from '#lib/events/topics'
 import type { DecisionRecord, StepResult } from '#lib/events/types.generated'
+import { decisionFilter } from '../decision-filter.ts'
 import { placeInSpan, type ReplayFilter, type ReplaySpan } from './range.ts'
 import type { RecordedResult, RecordedRun } from './recorded-run.ts'
 
 export interface ReadRecordedOptions {
   namespace: string
   span: ReplaySpan
-  /** What came of a step is never older than its record. */
+  /** Of the span, epoch ms. */
   sinceMs: number | undefined
   signal: AbortSignal
 }
 
-type Deps = ReadDeps & { codec: Codec }
-
 /** A step bears its publisher's time, and what came of it another machine's. */
 const clockSlackMs = 3_600_000
 
-/** Written together: a transaction of the file costs more than a row. */
-const rowsAtOnce = 500
+function since({ sinceMs }: ReadRecordedOptions): number | undefined {
+  return sinceMs === undefined ? undefined : sinceMs - clockSlackMs
+}
 
 /** How the steps of the span ended, into the run. What cannot be read is passed over, with a line in the log. */
-export async function readRecordedResults(deps: Deps, run: RecordedRun, options: ReadRecordedOptions): Promise<void> {
-  const { namespace, span } = options
-  const rows = inGroups<RecordedResult & { origin: string }>((group) => run.addResults(group))
-  await readAll(deps, await listResultsTopics(deps, namespace), options, async ({ value }) => {
-    const result = await deps.codec.decode('step-result', value)
-    const origin = placeInSpan(span, result.origin, namespace)
-    if (origin !== null) rows.add({ origin, ...recordedResult(result) })
-  })
-  rows.flush()
+export async function readRecordedResults(
+  deps: ReadDeps & { codec: Codec },
+  run: Pick<RecordedRun, 'addResults'>,
+  options: ReadRecordedOptions,
+): Promise<void> {
+  const { namespace, span, signal } = options
+  const topics = await listResultsTopics(deps, namespace)
+  const { from, until } = await topicSpan(deps, topics, { sinceMs: since(options) })
+  for await (const records of readBatches(deps, { topics, from, until, signal })) {
+    const rows: (RecordedResult & { origin: string })[] = []
+    for (const { value, topic, partition, offset } of records)
+      try {
+        const result = await deps.codec.decode('step-result', value)
+        const origin = placeInSpan(span, result.origin, namespace)
+        if (origin !== null) rows.push({ origin, ...recordedResult(result) })
+      } catch (err) {
+        if (isRetryable(err)) throw err
+        deps.log.warn({ err, topic, partition, offset }, 'a result cannot be read')
+      }
+    run.addResults(rows)
+  }
 }
 
 /** A completed or weak answer of a frontier model can be served again; one that was cut is no JSON any more. */
@@ -51,80 +64,48 @@ function isJson(text: string | null): boolean {
 }
 
 /**
- * Which steps of the span have a decision as the filter asks, into the run. Returns the sum of the upper bounds of what
- * their decisions for frontier models could cost, micro-USD.
+ * Which steps of the span have a decision that passes the filter, into the run. Returns the sum of the upper bounds of what
+ * decisions for frontier models could cost, of all steps of the span's tasks and tenants, micro-USD.
  */
 export async function readRecordedDecisions(
-  deps: Deps,
-  run: RecordedRun,
+  source: Pick<AuditSource, 'audit' | 'codec'>,
+  run: Pick<RecordedRun, 'want'>,
   filter: ReplayFilter,
   options: ReadRecordedOptions,
 ): Promise<{ boundMicroUsd: number }> {
-  const { namespace, span } = options
-  const wanted = inGroups<string>((group) => run.want(group))
+  const { namespace, span, signal } = options
+  const ofWhom = decisionFilter({ taskIds: filter.taskIds, tenantIds: filter.tenantIds }) ?? (() => true)
+  const passes = decisionFilter(filter) ?? (() => true)
   let boundMicroUsd = 0
-  await readAll(deps, [inNamespace(namespace, 'agent.audit')], options, async ({ value }) => {
-    const link = await deps.codec.decode('audit-record', value)
-    if (link.type !== 'decision') return
-    const decision = await deps.codec.decode('decision-record', link.body)
-    const origin = placeInSpan(span, decision.origin, namespace)
-    if (origin === null || !namesWhom(decision, filter)) return
-    if (decision.outcome.tier === 'frontier' && decision.outcome.action === 'route')
-      boundMicroUsd += decision.outcome.boundMicroUsd
-    if (isAsked(decision, filter)) wanted.add(origin)
-  })
-  wanted.flush()
+  for await (const entries of source.audit({ sinceMs: since(options) }, { signal })) {
+    const wanted: string[] = []
+    for (const { record, partition, offset } of entries) {
+      if (record?.type !== 'decision') continue
+      const decision = await decodeOrNull(source, record.body)
+      const origin = decision && placeInSpan(span, decision.origin, namespace)
+      if (!decision || origin === null || !ofWhom(decision)) continue
+      const { action, tier } = decision.outcome
+      if (action === 'route' && tier === 'frontier') boundMicroUsd += decision.outcome.boundMicroUsd
+      if (passes(decision) && isWithin(filter, partition, offset)) wanted.push(origin)
+    }
+    run.want(wanted)
+  }
   return { boundMicroUsd }
 }
 
-function namesWhom({ taskId, facts }: DecisionRecord, { tasks, tenants }: ReplayFilter): boolean {
-  return has(tasks, taskId) && has(tenants, facts.tenantId)
-}
-
-function isAsked({ outcome }: DecisionRecord, { tiers, reasons }: ReplayFilter): boolean {
-  if (tiers.length > 0 && !(outcome.tier !== null && tiers.includes(outcome.tier))) return false
-  return reasons.length === 0 || reasons.some((reason) => outcome.reasons.includes(reason))
-}
-
-/** An empty list asks for nothing in particular. */
-export function has(list: readonly string[], value: string): boolean {
-  return list.length === 0 || list.includes(value)
+function isWithin({ auditOffsets }: ReplayFilter, partition: number, offset: number): boolean {
+  if (!auditOffsets) return true
+  return auditOffsets.some(
+    ({ partition: asked, from = 0, until = Infinity }) => asked === partition && offset >= from && offset < until,
+  )
 }
 
 /** What cannot be decoded is a matter for those who verify the log, and no reason not to replay it. */
-async function readAll(
-  deps: Deps,
-  topics: readonly string[],
-  { sinceMs, signal }: ReadRecordedOptions,
-  onRecord: Parameters<typeof readRange>[1]['onRecord'],
-): Promise<void> {
-  const from = sinceMs === undefined ? 'beginning' : await offsetsSince(deps, topics, sinceMs - clockSlackMs)
-  await readRange(deps, {
-    topics,
-    from,
-    signal,
-    async onRecord(record) {
-      try {
-        await onRecord(record)
-      } catch (err) {
-        if (isRetryable(err) || signal.aborted) throw err
-        deps.log.warn({ err, topic: record.topic, offset: record.offset }, 'a record cannot be read')
-      }
-    },
-  })
-}
-
-function inGroups<T>(write: (group: readonly T[]) => void): { add(row: T): void; flush(): void } {
-  let rows: T[] = []
-  const flush = () => {
-    if (rows.length > 0) write(rows)
-    rows = []
-  }
-  return {
-    add(row) {
-      rows.push(row)
-      if (rows.length >= rowsAtOnce) flush()
-    },
-    flush,
+async function decodeOrNull({ codec }: Pick<AuditSource, 'codec'>, body: Buffer): Promise<DecisionRecord | null> {
+  try {
+    return await codec.decode('decision-record', body)
+  } catch (error) {
+    if (isRetryable(error)) throw error
+    return null
   }
 }

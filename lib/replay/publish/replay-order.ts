@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ShuntError } from '#lib/errors'
 import type { ControlOrder } from '#lib/events/types.generated'
 import { frontierModes } from './derive-policy.ts'
+import type { ReplayFilter } from './range.ts'
 
 /** Name of the order in the replay's own agent.control that tells what it replays: the ledger takes it into the audit. */
 export const replayOrderName = 'replay'
@@ -14,10 +15,13 @@ const replayOrderSchema = z.object({
   span: z.object({ from: offsets, until: offsets, offsets: z.number().int().min(0) }),
   sinceMs: z.number().nullable(),
   filter: z.object({
-    tasks: z.array(z.string()).readonly(),
-    tenants: z.array(z.string()).readonly(),
-    tiers: z.array(z.enum(['oss', 'frontier'])).readonly(),
-    reasons: z.array(z.string()).readonly(),
+    taskIds: z.array(z.string()).optional(),
+    tenantIds: z.array(z.string()).optional(),
+    tiers: z.array(z.enum(['oss', 'frontier', 'none'])).optional(),
+    reasons: z.array(z.string()).optional(),
+    auditOffsets: z
+      .array(z.object({ partition: z.number(), from: z.number().optional(), until: z.number().optional() }))
+      .optional(),
   }),
   frontier: z.enum(frontierModes),
   /** Hash of the policy that was pinned; the one in force in the replay was derived from it. */
@@ -25,7 +29,9 @@ const replayOrderSchema = z.object({
 })
 
 /** Everything that a replay needs to go on as it began. */
-export type ReplayOrder = z.infer<typeof replayOrderSchema>
+export interface ReplayOrder extends Omit<z.infer<typeof replayOrderSchema>, 'filter'> {
+  filter: ReplayFilter
+}
 
 /** Throws SHUNT_REPLAY_REFUSED where the replay never got as far as its order. */
 export function readReplayOrder(order: ControlOrder | undefined, namespace: string): ReplayOrder {

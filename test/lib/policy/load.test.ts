@@ -287,6 +287,14 @@ test('a limit that does not bear one answer of full length is noted', () => {
   ])
 })
 
+test('a provider that has answers in a replay alone is noted', () => {
+  const text = policyWith({ 8: '  - { id: openai, api: recorded, models: [big], region: us }' })
+  expect(problemsOf(text)).toEqual([])
+  expect(notesOf(text)).toEqual([
+    'p.yaml:8: providers[0].api: openai answers in a replay alone; elsewhere it has nothing',
+  ])
+})
+
 test('what may surprise is noted and allowed', () => {
   const text = policyWith(
     {

@@ -10,7 +10,6 @@ import type { ReplayFilter } from '#lib/replay/publish/range'
 import { localCodec } from '../../../support/local-codec.ts'
 
 const codec: Codec = await localCodec()
-const everything: ReplayFilter = { tasks: [], tenants: [], tiers: [], reasons: [] }
 const step = {
   stepId: 's',
   taskId: 't',
@@ -42,7 +41,7 @@ const copy = (
     shiftMs = createShift(() => nowMs),
   }: {
     tenants?: Policy['tenants']
-    filter?: Partial<ReplayFilter>
+    filter?: ReplayFilter
     wanted?: boolean
     shiftMs?: ReturnType<typeof createShift>
   } = {},
@@ -52,7 +51,7 @@ const copy = (
     from: 'live',
     to: 'live.replay-x',
     policy: { request: { unsupportedFields: 'refuse' }, tenants },
-    filter: { ...everything, ...filter },
+    filter,
   })
 
 test('a copy has the bytes, key, partition and headers of its record, and names it', async () => {
@@ -97,15 +96,15 @@ test.each([
   ['a step with a field too many', record({ ...step, priorty: 'batch' })],
 ])('what no step can be read of is copied as it is, unless certain steps are asked for: %s', async (_what, given) => {
   expect(await copy(given)).toMatchObject({ value: given.value, step: null })
-  expect(await copy(given, { filter: { tasks: ['t'] } })).toBeNull()
-  expect(await copy(given, { filter: { tenants: ['acme'] } })).toBeNull()
+  expect(await copy(given, { filter: { taskIds: ['t'] } })).toBeNull()
+  expect(await copy(given, { filter: { tenantIds: ['acme'] } })).toBeNull()
   expect(await copy(given, { wanted: false })).toBeNull()
 })
 
 test('a filter leaves out other tasks and tenants', async () => {
-  expect(await copy(record(step), { filter: { tasks: ['a', 't'], tenants: ['acme'] } })).not.toBeNull()
-  expect(await copy(record(step), { filter: { tasks: ['a'] } })).toBeNull()
-  expect(await copy(record(step), { filter: { tenants: ['globex'] } })).toBeNull()
+  expect(await copy(record(step), { filter: { taskIds: ['a', 't'], tenantIds: ['acme'] } })).not.toBeNull()
+  expect(await copy(record(step), { filter: { taskIds: ['a'] } })).toBeNull()
+  expect(await copy(record(step), { filter: { tenantIds: ['globex'] } })).toBeNull()
 })
 
 test('a step in the wrong twin is left to its moved record, unless the classifier rejects it where it lies', async () => {
@@ -120,6 +119,6 @@ test('a step in the wrong twin is left to its moved record, unless the classifie
 test('a registry that is away is no reason to take a step for garbage', async () => {
   const away = new ShuntError('SHUNT_REGISTRY_UNAVAILABLE', 'away', { retryable: true })
   const deps = { codec: { ...codec, decode: () => Promise.reject(away) }, isWanted: () => true, shiftMs: () => 0 }
-  const options = { id: 'x', from: 'live', to: 'r', policy: { request: {}, tenants: [] } as never, filter: everything }
+  const options = { id: 'x', from: 'live', to: 'r', policy: { request: {}, tenants: [] } as never, filter: {} }
   await expect(copyStep(deps, record(Buffer.from([0, 0, 0, 0, 1, 2])), options)).rejects.toBe(away)
 })

@@ -6,7 +6,7 @@ const order: ReplayOrder = {
   source: 'live',
   span: { from: { 'agent.steps': { 0: 1, 3: 4 } }, until: { 'agent.steps': { 0: 9, 3: 4 } }, offsets: 8 },
   sinceMs: null,
-  filter: { tasks: [], tenants: ['acme'], tiers: ['oss'], reasons: [] },
+  filter: { tenantIds: ['acme'], tiers: ['oss', 'none'], auditOffsets: [{ partition: 1, from: 5 }] },
   frontier: 'recorded',
   pinnedHash: 'abc',
 }
