@@ -122,6 +122,7 @@ export async function planReplay(
     filter: filterOf(flags),
     frontier,
     pinnedHash: pinned.loaded.hash,
+    providerKeys: pinned.loaded.policy.providers.flatMap(({ apiKeyEnv }) => apiKeyEnv ?? []),
   }
   await readDecisions(context, deps, run, order, flags)
   signal.throwIfAborted()

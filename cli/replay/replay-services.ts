@@ -1,6 +1,4 @@
-import type { LoadedPolicy } from '#lib/policy/load'
 import { scorerOf } from '#lib/policy/scorer-choice'
-import type { FrontierMode } from '#lib/replay/publish/derive-policy'
 import type { RuntimeConfig } from '#lib/config'
 import { createRunDirectory } from '../stack/run-directory.ts'
 import { startGuardian } from '../stack/guardian.ts'
@@ -9,6 +7,7 @@ import { createPartWatch } from '../stack/part-watch.ts'
 import type { Env } from '../stack/parts-needed.ts'
 import { shuntDir } from '../stack/paths.ts'
 import { removeKeepingLogs, runServices } from '../stack/run-services.ts'
+import type { PlannedReplay } from './plan-replay.ts'
 
 /** A place for a replay's processes and its file, gone with it; its guardian ends them however this process ends. */
 export interface ReplayRoom extends AsyncDisposable {
@@ -50,14 +49,15 @@ export async function openReplayRoom(namespace: string): Promise<ReplayRoom> {
  * called: no policy that the replay could come to have would reach one.
  */
 export function replayEnvironment(
-  { config, namespace, frontier }: { config: RuntimeConfig; namespace: string; frontier: FrontierMode },
-  pinned: Pick<LoadedPolicy, 'policy'>,
+  config: RuntimeConfig,
+  { namespace, order, policy }: Pick<PlannedReplay, 'namespace' | 'order' | 'policy'>,
 ): Env {
-  const { providers, backends } = pinned.policy
-  const scorer = scorerOf(pinned.policy)
-  const needed = new Set([...backends, ...(scorer.use === 'http' ? [scorer] : [])].map(({ apiKeyEnv }) => apiKeyEnv))
-  const keys = [...providers.map(({ apiKeyEnv }) => apiKeyEnv), 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY']
-  const withheld = frontier === 'on' ? [] : keys.filter((name) => name !== undefined && !needed.has(name))
+  const { frontier, providerKeys } = order
+  const scorer = scorerOf(policy.policy)
+  const asking = [...policy.policy.backends, ...(scorer.use === 'http' ? [scorer] : [])]
+  const needed = new Set(asking.map(({ apiKeyEnv }) => apiKeyEnv))
+  const keys = [...providerKeys, 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY']
+  const withheld = frontier === 'on' ? [] : keys.filter((name) => !needed.has(name))
   return {
     ...stackEnvironment(shuntDir),
     KAFKA_BROKERS: config.brokers.join(','),

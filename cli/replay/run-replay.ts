@@ -39,15 +39,14 @@ export async function runReplay(
   const own = { ...deps, codec }
   const { span, filter, source, sinceMs } = order
 
-  const env = replayEnvironment({ config: deps.config, namespace, frontier: order.frontier }, policy)
-  const recordedResults = readRecordedResults(deps, run, {
-    namespace: source,
-    span,
-    sinceMs: sinceMs ?? undefined,
-    signal,
-  })
-  const ready = await Promise.allSettled([room.start(env, signal), recordedResults])
-  for (const outcome of ready) if (outcome.status === 'rejected') throw outcome.reason
+  const env = replayEnvironment(deps.config, planned)
+  // What fails first ends the other.
+  const failed = new AbortController()
+  const beginning = AbortSignal.any([signal, failed.signal])
+  const orFail = (work: Promise<void>) => work.catch((error: unknown) => failed.abort(error))
+  const recorded = { namespace: source, span, sinceMs: sinceMs ?? undefined, signal: beginning }
+  await Promise.all([orFail(room.start(env, beginning)), orFail(readRecordedResults(deps, run, recorded))])
+  beginning.throwIfAborted()
 
   using redis = connectRedis(deps.config.redisUrl)
   const answers = createRecordedAnswers({ redis: redis.client, namespace })

@@ -26,6 +26,8 @@ const replayOrderSchema = z.object({
   frontier: z.enum(frontierModes),
   /** Hash of the policy that was pinned; the one in force in the replay was derived from it. */
   pinnedHash: z.string(),
+  /** Variables in which the pinned policy's providers have their keys; with recorded answers the derived one names none. */
+  providerKeys: z.array(z.string()),
 })
 
 /** Everything that a replay needs to go on as it began. */

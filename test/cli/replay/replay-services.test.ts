@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import type { RuntimeConfig } from '#lib/config'
 import { parsePolicy } from '#lib/policy/load'
+import { derivePolicy } from '#lib/replay/publish/derive-policy'
+import type { ReplayOrder } from '#lib/replay/publish/replay-order'
 import { replayEnvironment } from '../../../cli/replay/replay-services.ts'
 
 const price = { inputMicroUsdPerMTok: 1, outputMicroUsdPerMTok: 1 }
@@ -27,7 +29,11 @@ const config = {
   namespace: 'staging',
 } as RuntimeConfig
 const env = (frontier: 'off' | 'recorded' | 'on', policy = pinned()) =>
-  replayEnvironment({ config, namespace: 'staging.replay-x', frontier }, policy)
+  replayEnvironment(config, {
+    namespace: 'staging.replay-x',
+    order: { frontier, providerKeys: ['P_KEY'] } as ReplayOrder,
+    policy: derivePolicy(policy, { frontier, live: null, budgetMicroUsd: null }),
+  })
 
 test('services work in the namespace of the replay', () => {
   expect(env('off')).toMatchObject({

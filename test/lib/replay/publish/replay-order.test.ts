@@ -9,6 +9,7 @@ const order: ReplayOrder = {
   filter: { tenantIds: ['acme'], tiers: ['oss', 'none'], auditOffsets: [{ partition: 1, from: 5 }] },
   frontier: 'recorded',
   pinnedHash: 'abc',
+  providerKeys: ['P_KEY'],
 }
 const given = { name: replayOrderName, orderId: 'o', actor: 'a', reason: 'r', atMs: 1 }
 
