@@ -62,6 +62,7 @@ const titles: Readonly<Record<Finding['what'], string>> = {
   facts_foreign: "the record at the step's place is another one",
   unknown_engine: 'unknown engine',
   policy_missing: 'no policy',
+  scorer_missing: 'no policy or scorer for the facts',
   undecodable: 'cannot be decoded',
 }
 

@@ -19,7 +19,7 @@ import type {
 } from './source.ts'
 
 export interface KafkaSourceDeps extends ReadDeps {
-  codec: Pick<Codec, 'decode' | 'decodeNow'>
+  codec: Pick<Codec, 'decode' | 'decodeNow' | 'peekString'>
   registry: Pick<Registry, 'schemaById'>
 }
 
@@ -31,7 +31,7 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
   async function* read<Entry>(
     topics: readonly string[],
     range: SourceRange,
-    { signal, onTotal }: SourceReading,
+    { signal, onTotal, onProgress }: SourceReading,
     entryOf: (record: InboundRecord, place: SourcePlace) => Entry | null | Promise<Entry | null>,
   ): AsyncGenerator<readonly Entry[]> {
     const whole = await topicSpan(deps, topics, range)
@@ -47,6 +47,7 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
         const entry = read instanceof Promise ? await read : read
         if (entry !== null) entries.push(entry)
       }
+      onProgress?.(records.length)
       if (entries.length > 0) yield entries
     }
   }
@@ -66,8 +67,13 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
     name: audit,
     codec,
     schemaById: deps.registry.schemaById,
-    audit: (range, reading = {}) =>
-      read<AuditEntry>([audit], range, reading, ({ value }, place) => auditEntry(codec, value, place)),
+    audit(range, reading = {}) {
+      const wanted = reading.types && new Set<string>(reading.types)
+      return read<AuditEntry>([audit], range, reading, ({ value }, place) => {
+        const type = wanted && value && codec.peekString('audit-record', 'type', value)
+        return type && !wanted.has(type) ? null : auditEntry(codec, value, place)
+      })
+    },
 
     async *results(range, reading = {}) {
       const topics = await listResultsTopics(deps, namespace)

@@ -1,6 +1,13 @@
 import type { Codec } from '#lib/events/codec'
 import type { Registry } from '#lib/events/registry'
-import type { AuditRecord, PolicyRecord, StepFeedback, StepOrigin, StepStatus } from '#lib/events/types.generated'
+import type {
+  AuditRecord,
+  AuditType,
+  PolicyRecord,
+  StepFeedback,
+  StepOrigin,
+  StepStatus,
+} from '#lib/events/types.generated'
 
 /** Where a record of a source lies, and since when. */
 export interface SourcePlace {
@@ -53,6 +60,10 @@ export interface SourceReading {
   signal?: AbortSignal | undefined
   /** Told once, before the first batch: an upper bound of the entries. */
   onTotal?: ((entries: number) => void) | undefined
+  /** Told with each batch: so many more records are behind, those that were left out among them. */
+  onProgress?: ((records: number) => void) | undefined
+  /** Records of the audit of other types may be left out: who asks for few need not pay for all. @default all */
+  types?: readonly AuditType[] | undefined
 }
 
 /**

@@ -33,7 +33,7 @@ export interface Codec {
    */
   decodeNow<N extends EventName>(name: N, bytes: Buffer | null): EventTypes[N] | undefined
   /**
-   * A string field of a value, without the rest of it and without waiting; null where the bytes hold none, or are of a
+   * A string or enum field of a value, without the rest of it and without waiting; null where the bytes hold none, or are of a
    * schema that no value was decoded of yet.
    */
   peekString<N extends EventName>(name: N, field: keyof EventTypes[N] & string, bytes: Buffer): string | null

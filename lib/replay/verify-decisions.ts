@@ -20,7 +20,14 @@ export interface DecisionCounts {
 
 /** A record that does not come out, and where it lies. */
 export interface Finding extends SourcePlace {
-  what: 'different' | 'facts_different' | 'facts_foreign' | 'unknown_engine' | 'policy_missing' | 'undecodable'
+  what:
+    | 'different'
+    | 'facts_different'
+    | 'facts_foreign'
+    | 'scorer_missing'
+    | 'unknown_engine'
+    | 'policy_missing'
+    | 'undecodable'
   /** Null where the record cannot be read. */
   stepId: string | null
   attempt: number | null
@@ -43,8 +50,8 @@ export interface VerifyOptions extends SourceReading {
   /** Goes on from there, and is kept up to date: after each batch it says what is done. */
   progress: VerifyProgress
   onFinding: (finding: Finding) => void
-  /** After each batch, with the records that it had. */
-  onBatch?: ((entries: number) => void | Promise<void>) | undefined
+  /** After each batch. */
+  onBatch?: (() => void | Promise<void>) | undefined
   /** Given the decisions of a batch, after they were made again. What it counts, it counts when it has all. */
   alsoCheck?: ((decisions: readonly PlacedDecision[]) => Promise<void>) | undefined
 }
@@ -66,7 +73,7 @@ export async function verifyDecisions(
   library: Pick<PolicyLibrary, 'policy'>,
   options: VerifyOptions,
 ): Promise<void> {
-  const { range, filter, signal, onTotal, alsoCheck } = options
+  const { range, filter, alsoCheck, signal, onTotal, onProgress } = options
   const { positions, counts } = options.progress
   const readDecision = createDecisionReader(source)
   const remake = createRemake(library)
@@ -96,7 +103,7 @@ export async function verifyDecisions(
   }
 
   const from = new Map(positions)
-  const batches = source.audit({ ...range, resumeAt: from }, { signal, onTotal })
+  const batches = source.audit({ ...range, resumeAt: from }, { signal, onTotal, onProgress, types: ['decision'] })
   for await (const entries of alsoCheck ? gather(batches, gatheredEntries) : batches) {
     const batch = await verifyBatch(entries, from)
     await alsoCheck?.(batch.decisions)
@@ -104,7 +111,7 @@ export async function verifyDecisions(
     for (const name of Object.keys(counts) as (keyof DecisionCounts)[]) counts[name] += batch.counts[name]
     batch.findings.forEach(options.onFinding)
     for (const { partition, offset } of entries) positions.set(partition, offset + 1)
-    await options.onBatch?.(entries.length)
+    await options.onBatch?.()
   }
 }
 

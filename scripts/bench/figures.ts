@@ -4,6 +4,8 @@ import { cpus, totalmem } from 'node:os'
 /** One measured number, beside what it is held against in the same run. */
 export interface Figure {
   name: string
+  /** Under this name the value stands in the file of `--json` too, for a program that wants this one. */
+  key?: string
   value: number
   unit: string
   /** What the figure should reach: at most, or at least. */
@@ -36,7 +38,8 @@ export function writeFigures(path: string, bench: string, figures: readonly Figu
     node: process.version,
   }
   const rows = figures.map((figure) => ({ ...figure, reached: reached(figure) ?? null }))
-  writeFileSync(path, `${JSON.stringify({ bench, machine, figures: rows }, null, 2)}\n`)
+  const byKey = Object.fromEntries(figures.flatMap(({ key, value }) => (key === undefined ? [] : [[key, value]])))
+  writeFileSync(path, `${JSON.stringify({ bench, ...byKey, machine, figures: rows }, null, 2)}\n`)
 }
 
 /** Nearest-rank percentile; NaN of nothing. */

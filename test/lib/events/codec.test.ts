@@ -261,3 +261,24 @@ describe('creation', () => {
 function feedback() {
   return { stepId: 's', taskId: 't', tenantId: 'x', verdict: 'right' as const, code: null, actor: null, atMs: 1 }
 }
+
+describe('decoding without waiting', () => {
+  test('gives what decode gives, once a value of the schema was decoded', async () => {
+    const { codec: opening } = over(() => Promise.resolve(avroType('control-order')))
+    const codec = await opening
+    const bytes = codec.encode('control-order', order)
+    expect({ ...codec.decodeNow('control-order', bytes) }).toEqual(order)
+    const unmet = withId(bytes, 700)
+    expect(codec.decodeNow('control-order', unmet)).toBeUndefined()
+    await codec.decode('control-order', unmet)
+    expect({ ...codec.decodeNow('control-order', unmet) }).toEqual(order)
+  })
+
+  test('refuses what decode refuses', async () => {
+    const codec = await localCodec()
+    const bytes = codec.encode('control-order', order)
+    expect(() => codec.decodeNow('control-order', null)).toThrow(undecodable('no value'))
+    expect(() => codec.decodeNow('control-order', Buffer.from('no Avro'))).toThrow(undecodable('framing'))
+    expect(() => codec.decodeNow('control-order', bytes.subarray(0, -1))).toThrow(undecodable('of schema id'))
+  })
+})
