@@ -65,7 +65,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addScoreCommand(program, run)
   addEvaluateCommand(program, run)
   addPolicyCommand(program, run)
-  addReplayCommand(program, run)
   addPauseCommand(program, run)
   addResumeCommand(program, run)
   addCancelCommand(program, run)
@@ -76,6 +75,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addLedgerCommand(program, run)
   addLanesCommand(program, run)
   addDeadletterCommand(program, run)
+  addReplayCommand(program, run)
   return program
 }
 

@@ -7,6 +7,8 @@ export interface Progress {
   step(): void
   /** So many are done. */
   at(count: number): void
+  /** What else is to be told of how far it is, beside the numbers. */
+  note(text: string): void
   /** A line that stays, above the bar. */
   say(line: string): void
   end(): void
@@ -31,7 +33,7 @@ export function createProgress(
 function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = false }: ProgressOptions): Progress {
   const drawn = new cliProgress.SingleBar(
     {
-      format: `${what} {bar} {value}/{total} ${rate ? '{rate}/s ' : ''}{duration_formatted}`,
+      format: `${what} {bar} {value}/{total} ${rate ? '{rate}/s ' : ''}{duration_formatted} {note}`,
       hideCursor: true,
       stream: stderr,
       // Ctrl-C is the command's.
@@ -43,7 +45,7 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = fals
   let value = 0
   const startedAtMs = performance.now()
   const show = (): void => drawn.update(value, { rate: perSecond(value, startedAtMs) })
-  drawn.start(total, value, { rate: 0 })
+  drawn.start(total, value, { rate: 0, note: '' })
   return {
     total: (count) => drawn.setTotal((total = count)),
     step() {
@@ -54,6 +56,7 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = fals
       value = count
       show()
     },
+    note: (note) => drawn.update({ note }),
     say(line) {
       stderr.write(`\r\u001b[K${line}\n`)
       drawn.render()
@@ -65,11 +68,12 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = fals
 function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = false }: ProgressOptions): Progress {
   let total = 0
   let value = 0
+  let noted = ''
   const startedAtMs = performance.now()
   let saidAtMs = startedAtMs
   const tell = (): void => {
     const fast = rate ? `, ${perSecond(value, startedAtMs)}/s` : ''
-    stderr.write(`${what}: ${value} of ${total}${fast}\n`)
+    stderr.write(`${what}: ${value} of ${total}${fast}${noted && `, ${noted}`}\n`)
   }
   function reach(count: number): void {
     value = count
@@ -81,6 +85,7 @@ function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate
     total: (count) => void (total = count),
     step: () => reach(value + 1),
     at: reach,
+    note: (text) => void (noted = text),
     say: (line) => void stderr.write(`${line}\n`),
     end: tell,
   }

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { ShuntError } from './errors.ts'
+import { isNamespace } from './events/namespace.ts'
 import { readKafkaSecurity, type KafkaSecurity } from './kafka-security.ts'
 
 /** What every process reads from its environment. */
@@ -30,10 +31,10 @@ type Env = Readonly<Record<string, string | undefined>>
 /** Throws SHUNT_CONFIG_INVALID. Defaults are those of the local stack. */
 export function readRuntimeConfig(env: Env): RuntimeConfig {
   const namespace = env['SHUNT_NAMESPACE'] ?? ''
-  if (!/^([a-z0-9][a-z0-9-]{0,40})?$/.test(namespace))
+  if (!isNamespace(namespace))
     throw new ShuntError(
       'SHUNT_CONFIG_INVALID',
-      `SHUNT_NAMESPACE=${namespace}: use a-z, 0-9 and -, at most 41 characters`,
+      `SHUNT_NAMESPACE=${namespace}: use a-z, 0-9 and -, at most 41 characters; of a replay, its own name`,
     )
   const brokers = (env['KAFKA_BROKERS'] ?? '127.0.0.1:19092').split(',').map((broker) => broker.trim())
   for (const broker of brokers)

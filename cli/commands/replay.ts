@@ -1,5 +1,7 @@
 import type { AddCommand } from '../context.ts'
 import { addReplayDiffCommand } from './replay-diff.ts'
+import { addReplayPublishCommand } from './replay-publish.ts'
+import { addReplayRemoveCommand } from './replay-remove.ts'
 import { addReplayVerifyCommand } from './replay-verify.ts'
 
 export const addReplayCommand: AddCommand = (program, run) => {
@@ -8,4 +10,6 @@ export const addReplayCommand: AddCommand = (program, run) => {
     .description('recorded decisions made again: to prove why, and to ask what if')
   addReplayVerifyCommand(replay, run)
   addReplayDiffCommand(replay, run)
+  addReplayPublishCommand(replay, run)
+  addReplayRemoveCommand(replay, run)
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { inNamespace } from '#lib/events/topics'
 import { createKafkaFactory } from '#lib/stream/kafka'
@@ -24,11 +25,24 @@ async function clearKafka(addresses: StackAddresses, prefix: string, log: Logger
     const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(prefix))
     const { groups } = await admin.listGroups()
     const own = groups.map(({ groupId }) => groupId).filter((group) => group.startsWith(prefix))
-    if (own.length > 0) await admin.deleteGroups(own)
+    if (own.length > 0) await untilEmpty(() => admin.deleteGroups(own))
     if (topics.length > 0) await admin.deleteTopics({ topics })
   } finally {
     await admin.disconnect()
   }
+}
+
+/** The broker forgets the members of a group that did not say goodbye after their session's time-out. */
+async function untilEmpty(deleteGroups: () => Promise<unknown>): Promise<void> {
+  const deadline = performance.now() + 10_000
+  for (;;)
+    try {
+      await deleteGroups()
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+      await sleep(500)
+    }
 }
 
 async function clearRedis(redisUrl: string, prefix: string): Promise<void> {

@@ -8,7 +8,7 @@ import { identifyProcess, isAlive, processIdentitySchema, type ProcessIdentity }
 const OWNER_FILE = 'owner.json'
 
 /** Room for a stack that ends with this process; first clears what dead owners left. Returns its path. */
-export async function createRunDirectory(kind: 'start' | 'test', parent = runsDir): Promise<string> {
+export async function createRunDirectory(kind: 'start' | 'test' | 'replay', parent = runsDir): Promise<string> {
   mkdirSync(parent, { recursive: true })
   await sweepRunDirectories(parent)
   const owner = identifyProcess(process.pid)

@@ -1,6 +1,7 @@
 import { schemaText } from './avro-type.ts'
 import type { Registry } from './registry.ts'
 import { subjectsIn } from './subjects.ts'
+import { inNamespace } from './topics.ts'
 
 export interface RegisteredSchemas {
   /** Subjects that got a schema or a new version of theirs. */
@@ -28,4 +29,11 @@ export async function registerSchemas(registry: Registry, namespace: string): Pr
     }
   }
   return registered
+}
+
+/** Takes the subjects of a namespace that is gone from the registry. Those of audit bodies are everybody's. */
+export async function removeSchemas(registry: Pick<Registry, 'remove'>, namespace: string): Promise<void> {
+  if (namespace === '') throw new RangeError('the empty namespace is everything')
+  for (const { subject } of subjectsIn(namespace))
+    if (subject.startsWith(inNamespace(namespace, ''))) await registry.remove(subject)
 }

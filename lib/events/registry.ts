@@ -15,6 +15,8 @@ export interface Registry {
   idOf: (subject: string, schema: string) => Promise<number | undefined>
   /** Throws SHUNT_SETUP_FAILED with the registry's reason where the schema does not fit its predecessors. */
   register: (subject: string, schema: string) => Promise<number>
+  /** Takes the subject from the list; its schemas can still be read by their ids. One that is not there is no error. */
+  remove: (subject: string) => Promise<void>
   /** Puts the subject, which need not exist yet, under FULL_TRANSITIVE. */
   requireFullTransitive: (subject: string) => Promise<void>
 }
@@ -84,24 +86,33 @@ export function createRegistry(registryUrl: string, requestTimeoutMs = 10_000): 
       }
     },
 
+    async remove(subject) {
+      const path = `/subjects/${encodeURIComponent(subject)}`
+      const answer = await ask('DELETE', path)
+      if (answer.status !== 200 && answer.status !== 404)
+        throw unavailable(new Error(`DELETE ${path} gave ${answer.status}: ${answer.text}`))
+    },
+
     async requireFullTransitive(subject) {
-      let answer = await putConfig(subject)
+      const put = () => ask('PUT', path, { compatibility: COMPATIBILITY.FULL_TRANSITIVE })
+      const path = `/config/${encodeURIComponent(subject)}`
+      let answer = await put()
       // As above: the level exists now and can be set again.
-      if (answer.status === 409) answer = await putConfig(subject)
-      if (answer.status !== 200)
-        throw unavailable(new Error(`PUT /config/${subject} gave ${answer.status}: ${answer.text}`))
+      if (answer.status === 409) answer = await put()
+      if (answer.status !== 200) throw unavailable(new Error(`PUT ${path} gave ${answer.status}: ${answer.text}`))
     },
   }
 
-  async function putConfig(subject: string): Promise<{ status: number; text: string }> {
+  /** What the client has no call for. */
+  async function ask(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
     try {
-      const response = await fetch(`${host}/config/${encodeURIComponent(subject)}`, {
-        method: 'PUT',
+      const response = await fetch(`${host}${path}`, {
+        method,
         headers: {
           'content-type': 'application/vnd.schemaregistry.v1+json',
           ...(auth && { authorization: `Basic ${btoa(`${auth.username}:${auth.password}`)}` }),
         },
-        body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
+        ...(body && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(requestTimeoutMs),
       })
       return { status: response.status, text: await response.text() }

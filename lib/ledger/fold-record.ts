@@ -109,6 +109,8 @@ function succeeded({ attempt, ends }: AttemptRecord): boolean | null {
   const { verdict } = attempt
   if (verdict === 'ok') return true
   if (!ends || attempt.callNo === 0) return null
+  // Nobody asked the model.
+  if (verdict === ('no_recorded_answer' satisfies Verdict)) return null
   if (!Object.hasOwn(verdicts, verdict)) return false
   // Of a transient cause, or an answer that could not be held against anything.
   return isTransientVerdict(verdict as Verdict) || isUnverifiable(verdict as Verdict) ? null : false

@@ -25,6 +25,8 @@ export function ledgerKeys(namespace: string) {
     /** What answered a step, until a caller's verdict on it may have come. */
     answered: (tenantId: string, stepId: string) => key(tenantId, `answered:${stepId}`),
     claim: (tenantId: string, stepId: string) => key(tenantId, `claim:${stepId}`),
+    /** What a frontier model answered when the step was recorded; in a replay alone, until the step has its result there. */
+    recorded: (tenantId: string, stepId: string) => key(tenantId, `recorded:${stepId}`),
   }
 }
 

@@ -15,8 +15,17 @@ export interface ChatCall {
   maxOutputTokens: number
   /** The most that the prompt can count, of a call that is paid for: what the provider counts is held against it. */
   promptTokensBound?: number
+  /** Whose answer is wanted: recorded ones are found by it. No model is told. */
+  step?: AskingStep
   /** Aborted with a TimeoutError at the step's deadline, with anything else when the answer is of no interest. */
   signal: AbortSignal
+}
+
+export interface AskingStep {
+  tenantId: string
+  stepId: string
+  /** Id in the policy. */
+  model: string
 }
 
 /** Tokens are as billed: from the backend's usage, or the bound where that cannot be (usage.ts). */

@@ -33,6 +33,8 @@ export const callFailures = {
   unsupported: { transient: false, outcomeUnknown: false },
   /** 401, 403: the key is missing, wrong, or not allowed to use the model. */
   auth: { transient: false, outcomeUnknown: false },
+  /** A replay serves recorded answers, and the step got none from this model: nothing was sent, nor ever is. */
+  not_recorded: { transient: false, outcomeUnknown: false },
   /** The account has no money left: a 402, or a 4xx that says so. Waiting does not help, another provider may. */
   quota: { transient: false, outcomeUnknown: false },
 } as const satisfies Record<string, ReasonInfo>

@@ -76,6 +76,10 @@ export const verdicts = {
     transient: false,
     meaning: "One call may need more than the policy's limits of the provider allow in a minute. Nothing was sent.",
   },
+  no_recorded_answer: {
+    transient: false,
+    meaning: 'A replay serves recorded answers, and the step got none from this model when it was recorded.',
+  },
   breaker_open: { transient: true, meaning: 'The provider failed too often of late and is left alone for a while.' },
   budget_exhausted: {
     transient: false,

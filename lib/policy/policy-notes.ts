@@ -16,6 +16,13 @@ export function policyNotes(policy: Policy): PathProblem[] {
         message: `${model.id} counts as free${model.tier === 'frontier' ? ': no budget holds it back' : ''}`,
       })
   })
+  policy.providers.forEach(({ id, api }, index) => {
+    if (api === 'recorded')
+      notes.push({
+        path: ['providers', index, 'api'],
+        message: `${id} answers in a replay alone; elsewhere it has nothing`,
+      })
+  })
   notes.push(...tightLimits(policy))
   if (!policy.models.some((model) => model.tier === 'frontier'))
     notes.push({ path: ['models'], message: 'there is no frontier model: nothing can escalate' })

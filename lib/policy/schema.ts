@@ -107,10 +107,13 @@ const providerLimits = z.strictObject({
   interactiveHeadroomPpm: ppm.max(900_000).default(20_000),
 })
 
-/** A paid API. `stand_in` answers by itself, says so, and is used where no key is set. */
+/**
+ * A paid API. `stand_in` answers by itself, says so, and is used where no key is set. `recorded` calls nobody: a replay
+ * puts it there, and each step gets the answer that it got when it was recorded (lib/ledger/recorded-answers.ts).
+ */
 const provider = z.strictObject({
   id,
-  api: z.enum(['openai', 'anthropic', 'stand_in']),
+  api: z.enum(['openai', 'anthropic', 'stand_in', 'recorded']),
   models: z.array(id).min(1),
   baseUrl: url.optional(),
   baseUrlEnv: envName.optional(),

@@ -78,6 +78,7 @@ const verdictOf = {
   context_length: 'context_exceeded',
   unsupported: 'backend_refused',
   auth: 'access_denied',
+  not_recorded: 'no_recorded_answer',
   quota: 'quota_exhausted',
 } as const satisfies Record<CallFailure, Exclude<Verdict, 'ok'>>
 

@@ -38,6 +38,8 @@ export interface CallGateDeps {
   limits: ProviderLimits
   batchSharePpm: () => number
   interactiveReservePpm: () => number
+  /** It shares another namespace's limits, where interactive steps come first: all of its calls count as batch. */
+  isGuest: boolean
   /** Told once a job. */
   onWait: (laneClass: LaneClass, waitsFor: WaitsFor) => void
   log: Pick<Logger, 'warn'>
@@ -61,7 +63,7 @@ export function createCallGate(
   const wake = () => asleep.forEach((each) => each())
 
   const shareOf = (laneClass: LaneClass) =>
-    laneClass === 'batch' ? { headroomPpm, sharePpm: Math.max(10_000, deps.batchSharePpm()) } : null
+    laneClass === 'batch' || deps.isGuest ? { headroomPpm, sharePpm: Math.max(10_000, deps.batchSharePpm()) } : null
 
   async function ask(size: CallSize, laneClass: LaneClass): Promise<ReserveAnswer | { kind: 'free' }> {
     if (window) return limits.reserve(queue, window, size, shareOf(laneClass))

@@ -23,6 +23,7 @@ export interface StoredRequest {
   request: ChatRequest
   constraints: AgentStep['constraints']
   tenantId: string
+  stepId: string
   /** Id in the policy. */
   model: string
   policyHash: string
@@ -56,6 +57,7 @@ export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest
     request: job.hinted,
     constraints: step.constraints,
     tenantId: step.tenantId,
+    stepId: step.stepId,
     model: job.model.id,
     policyHash: decision.policyHash,
     maxOutputTokens: decision.maxOutputTokens,

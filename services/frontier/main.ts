@@ -3,6 +3,7 @@ import { createResultsTopic } from '#lib/events/results-topic'
 import { createProviderLimits } from '#lib/ledger/provider-limits'
 import { createBudgets } from '#lib/ledger/budgets'
 import { createLedgerState } from '#lib/ledger/ledger-state'
+import { createRecordedAnswers } from '#lib/ledger/recorded-answers'
 import { tellUnreachable } from '#lib/ledger/provider-states'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
 import { runService } from '#lib/service/run-service'
@@ -38,7 +39,9 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   const answers = createStoredAnswers({ redis, namespace })
   const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
   const interactiveReservePpm = () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000
-  const limits = createProviderLimits({ redis, namespace })
+  // A replay is counted with the namespace that it replays: the provider knows one account.
+  const limitsNamespace = process.env['SHUNT_LIMITS_NAMESPACE'] ?? namespace
+  const limits = createProviderLimits({ redis, namespace: limitsNamespace })
   const metrics = createProviderMetrics(registry)
   const clocks = { nowMs: Date.now, monotonicMs: () => performance.now(), random: Math.random }
   const shares = { batchSharePpm, interactiveReservePpm }
@@ -51,6 +54,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
     holdCalls,
     ledgerStands: createLedgerState({ redis, namespace }).stands,
     metrics,
+    isGuest: limitsNamespace !== namespace,
     redis,
     workerRedis,
     log,
@@ -60,6 +64,7 @@ await runService('frontier', async ({ config, log, redis, codec, policies, order
   const queues = createModelQueues({
     open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
     env: process.env,
+    readRecorded: createRecordedAnswers({ redis, namespace }).read,
     log,
   })
   createQueueMetrics(registry, queues)

@@ -58,6 +58,7 @@ export interface ModelQueueDeps extends JobQueueDeps {
   ledgerStands: () => Promise<boolean>
   batchSharePpm: () => number
   interactiveReservePpm: () => number
+  isGuest: boolean
   metrics: ProviderMetrics
   monotonicMs: () => number
   random: () => number

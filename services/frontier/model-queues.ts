@@ -1,6 +1,7 @@
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { isRetryable } from '#lib/errors'
 import { windowOf } from '#lib/ledger/provider-window'
+import type { ReadRecorded } from '#lib/models/recorded-chat'
 import type { PolicyProvider } from '#lib/policy/schema'
 import { describeError, type Logger } from '#lib/telemetry/logger'
 import type { ModelQueue, ModelQueueSpec } from './model-queue.ts'
@@ -21,6 +22,8 @@ export interface ModelQueues {
 export interface ModelQueuesDeps {
   open: (spec: ModelQueueSpec) => ModelQueue
   env: Env
+  /** Of a replay. */
+  readRecorded: ReadRecorded
   log: Logger
 }
 
@@ -73,12 +76,12 @@ function limitsOf({ limits }: PolicyProvider, model: string, chat: ProviderChat)
 }
 
 /** A provider that cannot be opened is left out, loudly: its steps are decided again, and the others go on. */
-function queueSpecs(policy: CompiledPolicy, { env, log }: ModelQueuesDeps): ModelQueueSpec[] {
+function queueSpecs(policy: CompiledPolicy, { env, readRecorded, log }: ModelQueuesDeps): ModelQueueSpec[] {
   const specs: ModelQueueSpec[] = []
   for (const provider of policy.providers) {
     const { id, region, complianceTags, models, maxInFlight } = provider
     try {
-      const chat = providerChat(provider, env)
+      const chat = providerChat(provider, env, readRecorded)
       if (chat.standIn)
         log.warn({ provider: id }, `STAND-IN: provider ${id} answers without a model; every such result says so`)
       for (const model of models) {

@@ -145,7 +145,7 @@ async function isHeld(
 /** A job of a paused step is looked at again after so long, ms: soon enough after the resume. */
 const pausedLookMs = 2_000
 /** Failures of which the provider knows nothing. */
-const neverSent: ReadonlySet<CallFailure> = new Set(['unreachable', 'unsupported'])
+const neverSent: ReadonlySet<CallFailure> = new Set(['unreachable', 'unsupported', 'not_recorded'])
 
 /** A bound that was charged for want of a count stays reserved as well. */
 function usageOf({ promptTokens, completionTokens, usageProblem, limits }: ChatAnswer): Usage {
@@ -207,6 +207,7 @@ function callProvider(
     model: modelName,
     maxOutputTokens: stored.maxOutputTokens,
     promptTokensBound: stored.promptTokensBound,
+    step: stored,
     signal,
   })
 }

@@ -79,7 +79,7 @@ export async function runSamples({ parts = {}, beforeEnd }: SampleOptions = {}):
   const startedAtMs = performance.now()
   let firstMs = Number.NaN
   const log = createLogger('bench', 'silent')
-  const quiet = { total: () => {}, step: () => {}, at: () => {}, say: () => {}, end: () => {} }
+  const quiet = { total: () => {}, step: () => {}, at: () => {}, note: () => {}, say: () => {}, end: () => {} }
   // The embedded model is what is measured: parts of the user's own are left out.
   const { SHUNT_MODEL_PATH } = process.env
   const env = { ...parts, ...(SHUNT_MODEL_PATH !== undefined && { SHUNT_MODEL_PATH }) }

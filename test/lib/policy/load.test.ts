@@ -109,7 +109,7 @@ describe('the form', () => {
     [
       'a value that is not on the list',
       { 8: '  - { id: openai, api: opnai, models: [big], region: us }' },
-      'p.yaml:8: providers[0].api: is none of the known values; use one of openai, anthropic, stand_in: did you mean openai?',
+      'p.yaml:8: providers[0].api: is none of the known values; use one of openai, anthropic, stand_in, recorded: did you mean openai?',
     ],
     ['a list that is empty', { 9: 'tenants: []', 10: '' }, 'p.yaml:9: tenants: is empty; give at least 1'],
     [
@@ -284,6 +284,14 @@ test('a limit that does not bear one answer of full length is noted', () => {
   expect(problemsOf(text)).toEqual([])
   expect(notesOf(text)).toEqual([
     'p.yaml:8: providers[0].limits: big may write 500 tokens, and its limits bear 400: longer ones are not sent',
+  ])
+})
+
+test('a provider that has answers in a replay alone is noted', () => {
+  const text = policyWith({ 8: '  - { id: openai, api: recorded, models: [big], region: us }' })
+  expect(problemsOf(text)).toEqual([])
+  expect(notesOf(text)).toEqual([
+    'p.yaml:8: providers[0].api: openai answers in a replay alone; elsewhere it has nothing',
   ])
 })
 

@@ -17,7 +17,7 @@ const never = new AbortController().signal
 
 function harness(
   answers: ReserveAnswer[],
-  change: { maxInFlight?: number; batchSharePpm?: number; window?: null; pausedMs?: number } = {},
+  change: { maxInFlight?: number; batchSharePpm?: number; window?: null; pausedMs?: number; isGuest?: true } = {},
 ) {
   const settled: CallUsage[] = []
   const waits: string[] = []
@@ -38,6 +38,7 @@ function harness(
       limits,
       batchSharePpm: () => change.batchSharePpm ?? 200_000,
       interactiveReservePpm: () => 0,
+      isGuest: change.isGuest ?? false,
       onWait: (laneClass, waitsFor) => waits.push(`${laneClass} ${waitsFor}`),
       log: { warn: () => {} },
       monotonicMs: () => nowMs,
@@ -87,6 +88,17 @@ test('only the first of a class asks, and batch does not hold interactive up', a
   expect(reserve).toHaveBeenCalledTimes(1)
   expect(await gate.enter(size, 'interactive', never)).not.toBeNull()
   expect(batch.every(({ admission }) => admission === undefined)).toBe(true)
+})
+
+test("a guest's interactive calls ask as batch calls do, so that those of the limits' owner come first", async () => {
+  const asked = async (change: { isGuest?: true }) => {
+    const { gate, reserve, settled } = harness([], change)
+    await leave(await gate.enter(size, 'interactive', never))
+    return [reserve.mock.lastCall?.[3], settled[0]?.batch]
+  }
+  const share = { headroomPpm: 30_000, sharePpm: 200_000 }
+  expect(await asked({ isGuest: true })).toEqual([share, share])
+  expect(await asked({})).toEqual([null, null])
 })
 
 test('a job that waits for the limits holds no slot', async () => {

@@ -36,6 +36,7 @@ const stored: StoredRequest = {
   request: { messages: [{ role: 'user', content: 'x' }] },
   constraints: { allowedRegions: null, requiredTags: [], frontierAllowed: true, critical: [] },
   tenantId: 'acme',
+  stepId: 'x',
   model: 'big',
   policyHash: 'h',
   maxOutputTokens: 8,

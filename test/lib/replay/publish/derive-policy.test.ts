@@ -1,0 +1,105 @@
+import { describe, expect, test } from 'vitest'
+import { parsePolicy, parsePolicyContent } from '#lib/policy/load'
+import { derivePolicy, type DeriveOptions } from '#lib/replay/publish/derive-policy'
+
+const price = { inputMicroUsdPerMTok: 1_000_000, outputMicroUsdPerMTok: 2_000_000 }
+const file = {
+  version: 1,
+  models: [
+    { id: 'open', tier: 'oss', contextTokens: 4_096, maxOutputTokens: 256, price },
+    { id: 'big', tier: 'frontier', name: 'big-2', contextTokens: 4_096, maxOutputTokens: 256, price },
+    { id: 'huge', tier: 'frontier', contextTokens: 4_096, maxOutputTokens: 256, price },
+  ],
+  backends: [{ id: 'b', model: 'open', baseUrl: 'http://b/v1', region: 'eu' }],
+  providers: [
+    {
+      id: 'p',
+      api: 'openai',
+      models: ['big', 'huge'],
+      baseUrl: 'http://p/v1',
+      baseUrlEnv: 'P_URL',
+      apiKeyEnv: 'P_KEY',
+      standInWithoutKey: true,
+      region: 'us',
+      complianceTags: ['baa'],
+      maxInFlight: 3,
+      limits: { requestsPerMinute: 10, perModel: { big: { requestsPerMinute: 5 }, huge: { requestsPerMinute: 6 } } },
+    },
+  ],
+  tenants: [{ id: 'acme' }, { id: 'globex', dayBudgetMicroUsd: 500_000 }],
+}
+type File = typeof file
+const load = (change: object = {}) => parsePolicy(JSON.stringify({ ...file, ...change }), 'test')
+const [provider] = file.providers as [File['providers'][number]]
+const derive = (options: Partial<DeriveOptions>, pinned = load(), live: DeriveOptions['live'] = load()) =>
+  derivePolicy(pinned, { frontier: 'on', live, budgetMicroUsd: null, ...options })
+
+test('off: no model of the frontier is left to a step, and the policy says so by a hash of its own', () => {
+  const derived = derive({ frontier: 'off' })
+  expect(derived.policy.airGapped).toBe(true)
+  expect(derived.hash).not.toBe(load().hash)
+  expect(parsePolicyContent(derived.content, derived.hash).hash).toBe(derived.hash)
+})
+
+test('off: a tenant that may go to frontier models alone is told of', () => {
+  const pinned = load({ tenants: [{ id: 'acme', requiredTags: ['baa'] }] })
+  expect(() => derive({ frontier: 'off' }, pinned)).toThrow(/its floor leaves no model.*air_gapped/)
+})
+
+test('recorded: neither address nor key of a provider is left, and its place stays', () => {
+  const derived = derive({ frontier: 'recorded' })
+  expect(JSON.parse(derived.content)).toMatchObject({
+    providers: [
+      { id: 'p', api: 'recorded', models: ['big', 'huge'], region: 'us', complianceTags: ['baa'], maxInFlight: 3 },
+    ],
+  })
+  expect(derived.content).not.toMatch(/P_KEY|P_URL|http:\/\/p|standIn|limits/)
+})
+
+test("on: the limits are the live policy's, as they are now", () => {
+  const limits = { requestsPerMinute: 100, perModel: { big: { requestsPerMinute: 1 }, huge: { requestsPerMinute: 2 } } }
+  const live = load({ providers: [{ ...provider, limits }] })
+  const pinned = load({
+    models: file.models.slice(0, 2),
+    providers: [{ ...provider, models: ['big'], limits: { requestsPerMinute: 100_000 } }],
+  })
+  expect(derive({}, pinned, live).policy.providers[0]!.limits).toMatchObject({
+    requestsPerMinute: 100,
+    perModel: { big: { requestsPerMinute: 1 } },
+  })
+  const { limits: _, ...unlimited } = provider
+  expect(derive({}, pinned, load({ providers: [unlimited] })).policy.providers[0]!.limits).toBeUndefined()
+})
+
+test('on: a provider that the live policy has not keeps its own limits', () => {
+  const live = load({ providers: [{ ...provider, id: 'other', apiKeyEnv: 'OTHER_KEY' }] })
+  expect(derive({}, load(), live).policy.providers[0]!.limits?.requestsPerMinute).toBe(10)
+  expect(derive({}, load(), null).policy.providers[0]!.limits?.requestsPerMinute).toBe(10)
+})
+
+describe('on: what would count one account under two names is refused', () => {
+  const refused = { code: 'SHUNT_REPLAY_REFUSED' }
+  test.each([
+    ['another id of the provider', { providers: [{ ...provider, id: 'q' }] }],
+    ['another key', { providers: [{ ...provider, apiKeyEnv: 'Q_KEY' }] }],
+    ['another address', { providers: [{ ...provider, baseUrl: 'http://q/v1' }] }],
+    [
+      'another id of the model',
+      {
+        models: file.models.map((model) => (model.id === 'big' ? { ...model, id: 'bigger' } : model)),
+        providers: [{ ...provider, models: ['bigger', 'huge'], limits: {} }],
+      },
+    ],
+  ])('%s', (_what, change) => {
+    expect(() => derive({}, load(change))).toThrow(expect.objectContaining(refused) as Error)
+  })
+})
+
+test('a budget caps the day of each tenant, and raises none', () => {
+  const { tenants } = derive({ budgetMicroUsd: 1_000_000 }).policy
+  expect(tenants.map(({ dayBudgetMicroUsd }) => dayBudgetMicroUsd)).toEqual([1_000_000, 500_000])
+})
+
+test('on, with nothing to change, is the pinned policy', () => {
+  expect(derive({}).hash).toBe(load().hash)
+})
