@@ -2,6 +2,8 @@ import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { Redis } from 'ioredis'
 import { pino, type Logger } from 'pino'
+import { openDataKeys } from '#lib/erasure/data-keys'
+import type { Keys } from '#lib/erasure/step-texts'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { readRuntimeConfig, type RuntimeConfig } from '#lib/config'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
@@ -48,11 +50,15 @@ export function connectionOf({ env }: CliContext): Connection {
   }
 }
 
-/** The same with the codec, whose schemas must be registered. */
-export async function connect(context: CliContext): Promise<Connection & { codec: Codec }> {
+/** The same with the codec, whose schemas must be registered, and the keys to texts that are sealed. */
+export async function connect(context: CliContext): Promise<Connection & { codec: Codec; keys: Keys }> {
   const connection = connectionOf(context)
-  const { registryUrl, namespace } = connection.config
-  return { ...connection, codec: await createCodec({ registryUrl, namespace, log: connection.log }) }
+  const { registryUrl, namespace, dataKeysDir } = connection.config
+  return {
+    ...connection,
+    codec: await createCodec({ registryUrl, namespace, log: connection.log }),
+    keys: dataKeysDir === null ? null : openDataKeys(dataKeysDir),
+  }
 }
 
 /** Closed at the end of the block that uses it. Commands fail where Redis does not answer, and do not wait for it. */
