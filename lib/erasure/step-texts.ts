@@ -3,7 +3,7 @@ import { validateRequest, type ValidRequest } from '#lib/events/request-fields'
 import { StepParseError } from '#lib/events/step-error'
 import { readableIds } from '#lib/events/ids'
 import { tenantOf } from '#lib/events/tenant'
-import type { AgentStep } from '#lib/events/types.generated'
+import type { AgentStep, Attempt } from '#lib/events/types.generated'
 import { validateEnvelope } from '#lib/events/validate-step'
 import type { Policy } from '#lib/policy/schema'
 import type { DataKeys } from './data-keys.ts'
@@ -70,6 +70,31 @@ export async function openRequest(
 ): Promise<OpenRequest> {
   const text = await openText(keys, placeOf(step, 'request'), step.request)
   return { ...validateRequest(text, policy), text }
+}
+
+/**
+ * The attempts of a step with their weak answers opened; one that does not open counts as none. Of a plain step they are
+ * what they were. Throws SHUNT_DATA_KEYS_UNAVAILABLE (retryable).
+ */
+export async function openAnswers(keys: Keys, step: WithRequest, attempts: Attempt[]): Promise<Attempt[]> {
+  if (!isSealed(step.request)) return attempts
+  const place = placeOf(step, 'answer')
+  return Promise.all(
+    attempts.map(async (attempt) => {
+      if (attempt.answer === null) return attempt
+      return { ...attempt, answer: await orNull(openText(keys, place, attempt.answer)) }
+    }),
+  )
+}
+
+/** Null for a text that was erased or will never open. Throws SHUNT_DATA_KEYS_UNAVAILABLE (retryable). */
+export async function orNull<T>(opening: Promise<T>): Promise<T | null> {
+  try {
+    return await opening
+  } catch (error) {
+    if (error instanceof ShuntError && !error.retryable) return null
+    throw error
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { createClaims } from '#lib/ledger/claims'
 import { followLedgerLag } from '#lib/ledger/ledger-lag'
 import { followUnreachable } from '#lib/ledger/provider-states'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
+import { openServiceKeys } from '#lib/service/data-keys'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
@@ -19,7 +20,7 @@ import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 
 await runService(
   'classifier',
-  async ({ config, log, redis, codec, policies, orders, registry, stage, closing }) => {
+  async ({ config, log, redis, codec, policies, orders, registry, stage, checks, closing }) => {
     const { namespace, replica } = config
     const metrics = createDecisionMetrics(registry)
     const stepLog = createStepLog(log)
@@ -28,6 +29,7 @@ await runService(
     const deps: HandleDeps & ClassifierRejectDeps = {
       codec,
       namespace,
+      keys: await openServiceKeys({ config, policies, checks }),
       resultsTopic: createResultsTopic(policies, namespace),
       claims: createClaims({ redis, namespace }),
       budgets: createBudgets({ redis, namespace }),
