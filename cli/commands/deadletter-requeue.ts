@@ -7,6 +7,7 @@ import { openRequeuer } from '#lib/dead-letters/requeue'
 import { readRequeueOrders } from '#lib/dead-letters/requeue-orders'
 import { readStepEnds } from '#lib/dead-letters/step-ends'
 import { ShuntError } from '#lib/errors'
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { createClaims } from '#lib/ledger/claims'
 import { redisError } from '#lib/ledger/lua-script'
@@ -87,7 +88,7 @@ anew. Each order is in agent.control with its actor (SHUNT_ACTOR, or your user n
 }
 
 type EachLetter = (onLetter: (letter: DeadLetter) => void | boolean | Promise<void | boolean>) => Promise<void>
-type Connected = Connection & { codec: Codec }
+type Connected = Connection & { codec: Codec; keys: Keys }
 
 const scope = ({ signal }: Pick<CliContext, 'signal'>, { config }: Connection) => ({
   namespace: config.namespace,
@@ -134,7 +135,7 @@ async function plan(
 }
 
 async function planDeps(context: CliContext, connection: Connected, open: AsyncDisposableStack): Promise<PlanDeps> {
-  const { config, codec } = connection
+  const { config, codec, keys } = connection
   const { namespace } = config
   const { client: redis } = open.use(connectRedis(config.redisUrl))
   const claims = createClaims({ redis, namespace })
@@ -143,6 +144,7 @@ async function planDeps(context: CliContext, connection: Connected, open: AsyncD
   return {
     codec,
     namespace,
+    keys,
     policy: store.inForce()?.policy,
     orders: await readRequeueOrders(connection, scope(context, connection)),
     claims: {

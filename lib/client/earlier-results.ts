@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ShuntError } from '#lib/errors'
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { createTail, type TailOffsets } from '#lib/stream/tail'
@@ -11,6 +12,7 @@ import { endOffsets, offsetsSince, readRange, withAdmin, type ReadDeps } from '.
 
 export interface EarlierResultsDeps extends ReadDeps {
   codec: Codec
+  keys?: Keys
 }
 
 /** Clocks of publishers and brokers may differ by so much, ms. */

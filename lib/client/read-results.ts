@@ -1,3 +1,4 @@
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import type { StepResult } from '#lib/events/types.generated'
 import type { InboundRecord } from '#lib/stream/types'
@@ -16,7 +17,10 @@ export interface ReadResultsOptions {
 }
 
 /** Results that are committed, each partition's in order. Throws SHUNT_KAFKA_UNAVAILABLE, SHUNT_TOPICS_NOT_APPLIED. */
-export async function readResults(deps: ReadDeps & { codec: Codec }, options: ReadResultsOptions): Promise<void> {
+export async function readResults(
+  deps: ReadDeps & { codec: Codec; keys?: Keys },
+  options: ReadResultsOptions,
+): Promise<void> {
   const { namespace, sinceMs, follow, signal, onResult } = options
   const topics = await listResultsTopics(deps, namespace)
   const from = sinceMs === undefined ? 'beginning' : await offsetsSince(deps, topics, sinceMs)

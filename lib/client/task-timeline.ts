@@ -1,3 +1,4 @@
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import type {
@@ -43,7 +44,7 @@ const orderOfTypes = ['duplicate', 'decision', 'attempt', 'outcome'] as const
 
 /** Throws SHUNT_KAFKA_UNAVAILABLE (retryable), SHUNT_TOPICS_NOT_APPLIED, or the signal's reason. */
 export async function readTaskTimeline(
-  deps: ReadDeps & { codec: Codec },
+  deps: ReadDeps & { codec: Codec; keys?: Keys },
   options: TaskTimelineOptions,
 ): Promise<TaskTimeline> {
   const { namespace, taskId, tenantId, sinceMs, signal } = options
