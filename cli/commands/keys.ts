@@ -81,7 +81,7 @@ async function makeKey(
       [
         `key ${keyId} of tenant ${tenantId} is in ${path}`,
         how === 'create'
-          ? 'publishers that read this directory seal with it within 20 s; let all services have it first'
+          ? 'publishers that read this directory seal with it within 10 s; let all services have it first'
           : 'publishers and workers seal with it in 2 min: by then every process must have it',
         'back it up apart from Kafka: whoever loses it has erased the texts, and whoever erases deletes the backup too',
       ].map(printable),

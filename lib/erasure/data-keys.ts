@@ -23,7 +23,7 @@ export interface DataKeys {
 export interface DataKeysOptions {
   /**
    * How long keys are held in memory after they were read, used or not: a key that was deleted is forgotten within this
-   * time, of which docs/erasure.md promises 60 s. @default 20_000
+   * time, of which docs/erasure.md promises 60 s. @default 10_000
    */
   keepMs?: number
   /** Between two looks for a key that was not found, ms. @default 1_000 */
@@ -43,7 +43,7 @@ interface Held {
 
 /** Reads the keys of a tenant when one is asked for, and forgets them by itself. */
 export function openDataKeys(dir: string, options: DataKeysOptions = {}): DataKeys {
-  const { keepMs = 20_000, lookAgainMs = 1_000, settleMs = 120_000, nowMs = Date.now } = options
+  const { keepMs = 10_000, lookAgainMs = 1_000, settleMs = 120_000, nowMs = Date.now } = options
   // The reading under way, or done: those who ask meanwhile wait for the same.
   const held = new Map<string, Promise<Held>>()
 

@@ -125,11 +125,13 @@ function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit
 function lastAttempt(job: ModelJob, end: CallEnd, { verdict, detail, confidencePpm }: Judgement): Attempt {
   const answer = end.kind === 'answered' ? end.answer : null
   const outcomeUnknown = end.kind !== 'answered' && end.outcomeUnknown
+  // What is wrong with an answer can quote a schema, which is text of the request.
+  const mayQuote = answer !== null && isSealed(job.routed.step.request)
   return {
     ...attemptBase(job, end),
     callNo: end.callNo,
     verdict,
-    detail,
+    detail: mayQuote ? null : detail,
     promptTokens: answer?.promptTokens ?? 0,
     completionTokens: answer?.completionTokens ?? 0,
     costMicroUsd: answer ? costOf(job, answer) : outcomeUnknown ? job.routed.decision.boundMicroUsd : 0,

@@ -245,8 +245,9 @@ describe('a sealed step', () => {
     expect(records[0]!.topic).toBe('agent.steps.reroute')
     expect(records[0]!.value!.includes('marker')).toBe(false)
     const { attempts } = await codec.decode('routed-step', records[0]!.value)
-    const [{ answer, answerTruncated, verdict }] = attempts as [Attempt]
-    expect([verdict, answerTruncated]).toEqual(['truncated', true])
+    const [{ answer, answerTruncated, verdict, detail }] = attempts as [Attempt]
+    // A detail can quote a schema.
+    expect([verdict, detail, answerTruncated]).toEqual(['truncated', null, true])
     expect(await openText(keys, place, answer!)).toContain('marker marker')
     expect((await codec.decode('attempt-record', audit![0]!.body)).answerHash).toEqual(sha256(answer!))
   })
