@@ -8,7 +8,7 @@ import { validateFeedback } from '#lib/events/validate-feedback'
 import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { completeFeedback, type FeedbackInput } from './feedback-input.ts'
 import { createPublisher, type Publishable, type PublisherOptions, type PublishOptions } from './publisher.ts'
 import { listResultsTopics } from './results-topics.ts'
@@ -88,8 +88,9 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
   const listeners = new Set<(result: StepResult, record: InboundRecord) => void>()
 
   async function receive(record: InboundRecord): Promise<void> {
-    const result = await decodeResult(deps, record)
-    if (!result) return
+    const decoded = await decodeResult(deps, record)
+    if (!decoded) return
+    const result = await openResult(deps, decoded)
     waits.offer(result)
     for (const listener of listeners) listener(result, record)
   }

@@ -5,21 +5,25 @@ import type { Codec } from '#lib/events/codec'
 import type { StepResult } from '#lib/events/types.generated'
 import type { InboundRecord } from '#lib/stream/types'
 
-/** Undefined, with a log line, for what is no result. An answer that does not open stays sealed. */
+/** Undefined, with a log line, for what is no result. Its answer may be sealed. */
 export async function decodeResult(
-  { codec, log, keys = null }: { codec: Pick<Codec, 'decode'>; log: Pick<Logger, 'warn'>; keys?: Keys },
+  { codec, log }: { codec: Pick<Codec, 'decode'>; log: Pick<Logger, 'warn'> },
   record: InboundRecord,
 ): Promise<StepResult | undefined> {
   if (record.value === null) return undefined
   try {
-    return await opened(keys, log, await codec.decode('step-result', record.value))
+    return await codec.decode('step-result', record.value)
   } catch (err) {
     log.warn({ err, partition: record.partition, offset: record.offset }, 'a result cannot be read')
     return undefined
   }
 }
 
-async function opened(keys: Keys, log: Pick<Logger, 'warn'>, result: StepResult): Promise<StepResult> {
+/** With its answer opened; one that does not open stays sealed. */
+export async function openResult(
+  { log, keys = null }: { log: Pick<Logger, 'warn'>; keys?: Keys },
+  result: StepResult,
+): Promise<StepResult> {
   const { tenantId, stepId, answer } = result
   if (answer === null || keys === null || !isSealed(answer)) return result
   try {

@@ -2,7 +2,7 @@ import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import type { StepResult } from '#lib/events/types.generated'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { listResultsTopics } from './results-topics.ts'
 import { offsetsSince, readRange, type ReadDeps } from './topic-range.ts'
 
@@ -26,7 +26,7 @@ export async function readResults(
   const from = sinceMs === undefined ? 'beginning' : await offsetsSince(deps, topics, sinceMs)
   const onRecord = async (record: InboundRecord): Promise<void> => {
     const result = await decodeResult(deps, record)
-    if (result) onResult(result)
+    if (result) onResult(await openResult(deps, result))
   }
   await readRange(deps, { topics, from, follow, signal, onRecord })
 }

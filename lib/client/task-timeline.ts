@@ -10,7 +10,7 @@ import type {
 } from '#lib/events/types.generated'
 import type { TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { listResultsTopics } from './results-topics.ts'
 import { offsetsSince, readRange, withAdmin, type ReadDeps } from './topic-range.ts'
 
@@ -63,7 +63,7 @@ export async function readTaskTimeline(
       return
     }
     const result = await decodeResult(deps, record)
-    if (result && isWanted(result)) results.push(result)
+    if (result && isWanted(result)) results.push(await openResult(deps, result))
   }
 
   const topics = [audit, ...(await listResultsTopics(deps, namespace))]

@@ -1,4 +1,5 @@
 import { hkdfSync, type webcrypto } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { keyMadeAtMs, listKeyFiles, readKeyFile, unavailable, type KeyFile } from './key-files.ts'
 
 /** A tenant's key as it is used. */
@@ -26,7 +27,7 @@ export interface DataKeysOptions {
    * time, of which docs/erasure.md promises 60 s. @default 10_000
    */
   keepMs?: number
-  /** Between two looks for a key that was not found, ms. @default 1_000 */
+  /** At least, between two readings of a tenant's keys, ms: who asks for one that was not found waits. @default 1_000 */
   lookAgainMs?: number
   /**
    * A younger key is sealed with only where there is no older one: until then it may not have reached every process that
@@ -48,12 +49,28 @@ export function openDataKeys(dir: string, options: DataKeysOptions = {}): DataKe
   const held = new Map<string, Promise<Held>>()
 
   function read(tenantId: string): Promise<Held> {
-    const reading = readKeys(dir, tenantId).then((keys) => ({ keys, readAtMs: nowMs() }))
+    const readAtMs = nowMs()
+    const reading = readKeys(dir, tenantId).then((keys) => ({ keys, readAtMs }))
     held.set(tenantId, reading)
     const forget = () => {
       if (held.get(tenantId) === reading) held.delete(tenantId)
     }
     reading.then(() => setTimeout(forget, keepMs).unref(), forget)
+    return reading
+  }
+
+  const readings = new Map<string, Promise<Held>>()
+
+  /** One that begins after the question: whoever sealed with a key may have got it a moment ago. */
+  function readAgain(tenantId: string, readAtMs: number): Promise<Held> {
+    const begun = readings.get(tenantId)
+    if (begun) return begun
+    const waitMs = Math.min(lookAgainMs, Math.max(0, readAtMs + lookAgainMs - nowMs()))
+    const reading = sleep(waitMs).then(() => {
+      readings.delete(tenantId)
+      return read(tenantId)
+    })
+    readings.set(tenantId, reading)
     return reading
   }
 
@@ -68,8 +85,7 @@ export function openDataKeys(dir: string, options: DataKeysOptions = {}): DataKe
     async byId(tenantId, keyId) {
       const { keys, readAtMs } = await keysOf(tenantId)
       const found = keys.find(({ id }) => id === keyId)
-      if (found || nowMs() - readAtMs < lookAgainMs) return found
-      return (await read(tenantId)).keys.find(({ id }) => id === keyId)
+      return found ?? (await readAgain(tenantId, readAtMs)).keys.find(({ id }) => id === keyId)
     },
   }
 }

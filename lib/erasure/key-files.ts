@@ -86,7 +86,8 @@ export async function createKeyFile(dir: string, tenantId: string, nowMs: number
 /** The directory stays, as the sign that there were keys. */
 export async function deleteKeyFile({ path }: KeyFile): Promise<void> {
   try {
-    await rm(path)
+    // Gone already is as good.
+    await rm(path, { force: true })
   } catch (cause) {
     throw unwritable(path, cause)
   }
