@@ -16,6 +16,7 @@ import { addLedgerCommand } from './commands/ledger.ts'
 import { addCancelCommand, addPauseCommand, addResumeCommand } from './commands/orders.ts'
 import { addPolicyCommand } from './commands/policy.ts'
 import { addPublishCommand } from './commands/publish.ts'
+import { addReplayCommand } from './commands/replay.ts'
 import { addResultsCommand } from './commands/results.ts'
 import { addSchemasCommand } from './commands/schemas.ts'
 import { addScoreCommand } from './commands/score.ts'
@@ -65,6 +66,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addScoreCommand(program, run)
   addEvaluateCommand(program, run)
   addPolicyCommand(program, run)
+  addReplayCommand(program, run)
   addPauseCommand(program, run)
   addResumeCommand(program, run)
   addCancelCommand(program, run)

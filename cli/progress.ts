@@ -12,17 +12,26 @@ export interface Progress {
   end(): void
 }
 
+export interface ProgressOptions {
+  /** Tells how many a second it is since the beginning. @default false */
+  rate?: boolean
+}
+
 const plainEveryMs = 5_000
 
 /** A bar where standard error is a terminal, and a line every five seconds where it is a file or a pipe. */
-export function createProgress(context: Pick<CliContext, 'stderr'>, what: string): Progress {
-  return context.stderr.isTTY ? bar(context, what) : plainLines(context, what)
+export function createProgress(
+  context: Pick<CliContext, 'stderr'>,
+  what: string,
+  options: ProgressOptions = {},
+): Progress {
+  return context.stderr.isTTY ? bar(context, what, options) : plainLines(context, what, options)
 }
 
-function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
+function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = false }: ProgressOptions): Progress {
   const drawn = new cliProgress.SingleBar(
     {
-      format: `${what} {bar} {value}/{total} {duration_formatted}`,
+      format: `${what} {bar} {value}/{total} ${rate ? '{rate}/s ' : ''}{duration_formatted}`,
       hideCursor: true,
       stream: stderr,
       // Ctrl-C is the command's.
@@ -32,11 +41,19 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   )
   let total = 0
   let value = 0
-  drawn.start(total, value)
+  const startedAtMs = performance.now()
+  const show = (): void => drawn.update(value, { rate: perSecond(value, startedAtMs) })
+  drawn.start(total, value, { rate: 0 })
   return {
     total: (count) => drawn.setTotal((total = count)),
-    step: () => drawn.update((value += 1)),
-    at: (count) => drawn.update((value = count)),
+    step() {
+      value += 1
+      show()
+    },
+    at(count) {
+      value = count
+      show()
+    },
     say(line) {
       stderr.write(`\r\u001b[K${line}\n`)
       drawn.render()
@@ -45,11 +62,15 @@ function bar({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
   }
 }
 
-function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progress {
+function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string, { rate = false }: ProgressOptions): Progress {
   let total = 0
   let value = 0
-  let saidAtMs = performance.now()
-  const tell = (): void => void stderr.write(`${what}: ${value} of ${total}\n`)
+  const startedAtMs = performance.now()
+  let saidAtMs = startedAtMs
+  const tell = (): void => {
+    const fast = rate ? `, ${perSecond(value, startedAtMs)}/s` : ''
+    stderr.write(`${what}: ${value} of ${total}${fast}\n`)
+  }
   function reach(count: number): void {
     value = count
     if (performance.now() - saidAtMs < plainEveryMs) return
@@ -63,4 +84,8 @@ function plainLines({ stderr }: Pick<CliContext, 'stderr'>, what: string): Progr
     say: (line) => void stderr.write(`${line}\n`),
     end: tell,
   }
+}
+
+function perSecond(count: number, sinceMs: number): number {
+  return Math.round(count / Math.max(0.001, (performance.now() - sinceMs) / 1_000))
 }

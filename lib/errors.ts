@@ -38,6 +38,7 @@ export const errorCodes = [
   'SHUNT_AWAIT_TIMEOUT',
   'SHUNT_SETUP_FAILED',
   'SHUNT_LABELS_TOO_FEW',
+  'SHUNT_CHECKPOINT_INVALID',
 ] as const
 export type ErrorCode = (typeof errorCodes)[number]
 

@@ -1,6 +1,13 @@
 import type { Codec } from '#lib/events/codec'
 import type { Registry } from '#lib/events/registry'
-import type { AuditRecord, PolicyRecord, StepFeedback, StepOrigin, StepStatus } from '#lib/events/types.generated'
+import type {
+  AuditRecord,
+  AuditType,
+  PolicyRecord,
+  StepFeedback,
+  StepOrigin,
+  StepStatus,
+} from '#lib/events/types.generated'
 
 /** Where a record of a source lies, and since when. */
 export interface SourcePlace {
@@ -45,12 +52,16 @@ export interface SourceRange {
   untilMs?: number | undefined
   /** By partition of agent.audit: from this offset on, and below that one; other partitions are left out. */
   offsets?: ReadonlyMap<number, { from?: number | undefined; until?: number | undefined }> | undefined
+  /** Where a reading of agent.audit goes on that was broken off: below these offsets its partitions are done. */
+  resumeAt?: ReadonlyMap<number, number> | undefined
 }
 
 export interface SourceReading {
   signal?: AbortSignal | undefined
   /** Told once, before the first batch: an upper bound of the entries. */
   onTotal?: ((entries: number) => void) | undefined
+  /** Records of the audit of other types may be left out: who asks for few need not pay for all. @default all */
+  types?: readonly AuditType[] | undefined
 }
 
 /**
@@ -63,7 +74,7 @@ export interface AuditSource extends AsyncDisposable {
   /** For messages: `prod.agent.audit`, or the export's directory. */
   readonly name: string
   /** Decodes values whose writers' schemas the source knows. */
-  readonly codec: Pick<Codec, 'decode'>
+  readonly codec: Pick<Codec, 'decode' | 'decodeNow'>
   /** The schema that a framed value was written in, to write it again byte for byte. */
   readonly schemaById: Registry['schemaById']
   audit(range: SourceRange, reading?: SourceReading): AsyncIterable<readonly AuditEntry[]>

@@ -138,7 +138,9 @@ export interface ReadRangeOptions {
   /** Ends there, and not at the end: the next offset of each partition. */
   until?: TailOffsets
   /** One after the other. What it throws ends the reading. */
-  onRecord: (record: InboundRecord) => void | Promise<void>
+  onRecord?: (record: InboundRecord) => void | Promise<void>
+  /** As `onRecord`, a fetch at a time: for who reads by the million. Nothing else is fetched while it waits. */
+  onRecords?: (records: readonly InboundRecord[]) => void | Promise<void>
   /** Goes on after the end, until the signal aborts. */
   follow?: boolean
   /** Ends the reading early, and well. */
@@ -146,34 +148,34 @@ export interface ReadRangeOptions {
   signal?: AbortSignal | undefined
 }
 
-/** Reads what is committed in the topics now, then ends. Throws the signal's reason, or what `onRecord` throws. */
+/** Reads what is committed in the topics now, then ends. Throws the signal's reason, or what a callback throws. */
 export async function readRange(deps: ReadDeps, options: ReadRangeOptions): Promise<void> {
-  const { signal, enough, follow = false, until, onRecord, ...range } = options
+  const { signal, enough, follow = false, onRecord, onRecords, ...range } = options
   signal?.throwIfAborted()
   const stop = Promise.withResolvers<void>()
   const aborted = (): void => stop.reject(signal?.reason)
   const finish = (): void => stop.resolve()
-  const unread = createUnread(range.from, until)
-  if (unread.isEmpty() || enough?.aborted) return
+  if (isEmptyRange(range) || enough?.aborted) return
   stop.promise.catch(() => {})
   let failed = false
   signal?.addEventListener('abort', aborted, { once: true })
   enough?.addEventListener('abort', finish, { once: true })
-  const tail = createTail(deps, {
-    ...range,
-    groupPrefix: 'shunt-read',
-    async onRecord(record) {
+  const unlessEnded =
+    <T>(give: (what: T) => void | Promise<void>) =>
+    async (what: T): Promise<void> => {
       if (enough?.aborted || failed) return
       try {
-        if (unread.includes(record)) await onRecord(record)
+        await give(what)
       } catch (error) {
         failed = true
         stop.reject(error)
-        return
       }
-      unread.passed(record)
-      if (unread.isEmpty()) finish()
-    },
+    }
+  const tail = createTail(deps, {
+    ...range,
+    groupPrefix: 'shunt-read',
+    ...(onRecord && { onRecord: unlessEnded(onRecord) }),
+    ...(onRecords && { onRecords: unlessEnded(onRecords) }),
   })
   try {
     await Promise.race([tail.caughtUp, stop.promise])
@@ -185,18 +187,11 @@ export async function readRange(deps: ReadDeps, options: ReadRangeOptions): Prom
   }
 }
 
-/** Which partitions still have something to read below `until`; without it all have, always. */
-function createUnread(from: 'beginning' | TailOffsets, until: TailOffsets | undefined) {
-  const open = new Set<string>()
-  for (const [topic, ends] of Object.entries(until ?? {}))
-    for (const [partition, end] of Object.entries(ends))
-      if (end > (from === 'beginning' ? 0 : (from[topic]?.[Number(partition)] ?? 0))) open.add(`${topic}/${partition}`)
-  const endOf = ({ topic, partition }: InboundRecord): number => until?.[topic]?.[partition] ?? Infinity
-  return {
-    isEmpty: () => until !== undefined && open.size === 0,
-    includes: (record: InboundRecord) => record.offset < endOf(record),
-    passed(record: InboundRecord): void {
-      if (record.offset + 1 >= endOf(record)) open.delete(`${record.topic}/${record.partition}`)
-    },
-  }
+/** Nothing lies below the ends that are named. */
+function isEmptyRange({ from, until }: Pick<ReadRangeOptions, 'from' | 'until'>): boolean {
+  if (!until) return false
+  const starts = from === 'beginning' ? {} : from
+  return Object.entries(until).every(([topic, ends]) =>
+    Object.entries(ends).every(([partition, end]) => end <= (starts[topic]?.[Number(partition)] ?? 0)),
+  )
 }

@@ -16,17 +16,21 @@ export function boundsOf(type: Type): Skip {
 }
 
 /**
- * Reads the string field of a record, and skips what stands before it. undefined where the record has no such string.
+ * Reads the string or enum field of a record, and skips what stands before it. undefined where the record has no such field.
  * What it gives throws a RangeError where the bytes cannot hold one.
  */
 export function stringFieldReader(record: Type, name: string): ((bytes: Buffer, pos: number) => string) | undefined {
   const { fields = [] } = record as TypeShape
   const index = fields.findIndex((field) => field.name === name)
-  if (fields[index]?.type.typeName !== 'string') return undefined
+  const { typeName, symbols = [] } = (fields[index]?.type ?? {}) as Partial<TypeShape>
+  if (typeName !== 'string' && typeName !== 'enum') return undefined
   const skips = fields.slice(0, index).map((field) => boundsOf(field.type))
   return (bytes, pos) => {
     for (const skip of skips) pos = skip(bytes, pos)
-    return bytes.toString('utf8', skipLong(bytes, pos), skipBytes(bytes, pos))
+    if (typeName === 'string') return bytes.toString('utf8', skipLong(bytes, pos), skipBytes(bytes, pos))
+    const symbol = symbols[readLong(bytes, pos)]
+    if (symbol === undefined) throw new RangeError('an enum names no symbol')
+    return symbol
   }
 }
 
@@ -38,6 +42,7 @@ interface TypeShape {
   types?: Type[]
   size?: number
   underlyingType?: Type
+  symbols?: string[]
 }
 
 function compile(type: Type, known: Map<Type, { skip: Skip }>): Skip {

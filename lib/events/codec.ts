@@ -28,7 +28,12 @@ export interface Codec {
    */
   decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]>
   /**
-   * A string field of a value, without the rest of it and without waiting; null where the bytes hold none, or are of a
+   * As `decode`, without waiting: for who reads by the million. Undefined where no value of the writer's schema was
+   * decoded yet, or the registry had none.
+   */
+  decodeNow<N extends EventName>(name: N, bytes: Buffer | null): EventTypes[N] | undefined
+  /**
+   * A string or enum field of a value, without the rest of it and without waiting; null where the bytes hold none, or are of a
    * schema that no value was decoded of yet.
    */
   peekString<N extends EventName>(name: N, field: keyof EventTypes[N] & string, bytes: Buffer): string | null
@@ -112,6 +117,25 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
     return pending
   }
 
+  function unframe(name: EventName, bytes: Buffer | null): { channel: Channel; id: number; framed: Buffer } {
+    const channel = channelOf(name)
+    if (bytes === null || bytes.length <= headerBytes)
+      throw undecodable(`expected ${channel.fullName}, got ${bytes ? `${bytes.length} bytes` : 'no value'}`)
+    if (bytes[0] !== magicByte)
+      throw undecodable(
+        `expected ${channel.fullName} in Confluent's framing, whose first byte is 0x00; got 0x${bytes.toString('hex', 0, 1)}`,
+      )
+    return { channel, id: bytes.readUInt32BE(1), framed: bytes }
+  }
+
+  function readWith(channel: Channel, id: number, { read }: Reader, bytes: Buffer): unknown {
+    try {
+      return read(bytes)
+    } catch (error) {
+      throw undecodable(`${channel.fullName} of schema id ${id}: ${messageOf(error)}`)
+    }
+  }
+
   return {
     encode(name, value) {
       const { type, id, fullName } = channelOf(name)
@@ -133,20 +157,14 @@ export async function createCodecOver(deps: CodecDeps, options: { namespace: str
     },
 
     async decode<N extends EventName>(name: N, bytes: Buffer | null): Promise<EventTypes[N]> {
-      const channel = channelOf(name)
-      if (bytes === null || bytes.length <= headerBytes)
-        throw undecodable(`expected ${channel.fullName}, got ${bytes ? `${bytes.length} bytes` : 'no value'}`)
-      if (bytes[0] !== magicByte)
-        throw undecodable(
-          `expected ${channel.fullName} in Confluent's framing, whose first byte is 0x00; got 0x${bytes.toString('hex', 0, 1)}`,
-        )
-      const id = bytes.readUInt32BE(1)
-      const { read } = channel.readers.get(id) ?? (await reader(name, id))
-      try {
-        return read(bytes) as EventTypes[N]
-      } catch (error) {
-        throw undecodable(`${channel.fullName} of schema id ${id}: ${messageOf(error)}`)
-      }
+      const { channel, id, framed } = unframe(name, bytes)
+      return readWith(channel, id, channel.readers.get(id) ?? (await reader(name, id)), framed) as EventTypes[N]
+    },
+
+    decodeNow<N extends EventName>(name: N, bytes: Buffer | null): EventTypes[N] | undefined {
+      const { channel, id, framed } = unframe(name, bytes)
+      const known = channel.readers.get(id)
+      return known && (readWith(channel, id, known, framed) as EventTypes[N])
     },
 
     peekString(name, field, bytes) {

@@ -19,7 +19,7 @@ export interface ConsumerEvents {
   joined(assignment: ReadonlyMap<string, readonly number[]>, memberId: string): void
   /** The broker answered a heartbeat: the assignment still stands. */
   heartbeat(): void
-  /** Must not wait, unless nothing else is fetched meanwhile and heartbeats are not needed. */
+  /** Nothing else is fetched while it waits; heartbeats go on. */
   fetched(batch: Fetched): void | Promise<void>
   /** Out of the group until the next `joined`. */
   left(error: unknown): void
@@ -107,7 +107,8 @@ export function createConsumerLoop(
         eachBatch: async (payload) => {
           const { batch } = payload
           const records = batch.messages.map((message) => recordOf(batch.topic, batch.partition, message))
-          await events.fetched({ ...offsetsOf(batch as BatchWithStart, batch.lastOffset()), records })
+          const handled = events.fetched({ ...offsetsOf(batch as BatchWithStart, batch.lastOffset()), records })
+          if (handled) await withHeartbeats(handled, payload.heartbeat)
           const last = batch.messages.at(-1)
           if (last) payload.resolveOffset(last.offset)
         },
@@ -154,6 +155,18 @@ function whileRunning(act: () => void): void {
     act()
   } catch (error) {
     if (!(error instanceof Error && error.name === 'KafkaJSNonRetriableError')) throw error
+  }
+}
+
+const heartbeatMs = 1_000
+
+/** A refused heartbeat is for the next fetch to find out. */
+async function withHeartbeats(handled: Promise<void>, heartbeat: () => Promise<void>): Promise<void> {
+  const timer = setInterval(() => void heartbeat().catch(() => {}), heartbeatMs)
+  try {
+    await handled
+  } finally {
+    clearInterval(timer)
   }
 }
 

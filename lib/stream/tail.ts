@@ -13,16 +13,20 @@ export type TailOffsets = Readonly<Record<string, Readonly<Record<number, number
 export interface TailOptions {
   topics: readonly string[]
   from: 'beginning' | 'end' | TailOffsets
+  /** Ends there: the next offset of each partition. One that is not named goes on. */
+  until?: TailOffsets | undefined
   /** Called in order, one record after the other; what it throws is logged and the record passed over. */
-  onRecord: (record: InboundRecord) => void | Promise<void>
+  onRecord?: (record: InboundRecord) => void | Promise<void>
+  /** As `onRecord`, a fetch at a time: for who reads by the million. */
+  onRecords?: (records: readonly InboundRecord[]) => void | Promise<void>
   /** Start of the group's name, which ends in a random one. @default 'shunt-tail' */
   groupPrefix?: string
 }
 
 export interface Tail {
   /**
-   * Resolves when every record that was committed before the tail started has been given to `onRecord`; a transaction
-   * open at that moment is waited for. With `end`: when the positions are fixed, so that nothing written later is missed.
+   * Resolves when every record that was committed before the tail started, and is below `until`, has been given to
+   * `onRecord`; a transaction open at that moment is waited for. With `end`: when the positions are fixed, so that nothing written later is missed.
    */
   caughtUp: Promise<void>
   /** Resolves once nothing more is read and the group is deleted. */
@@ -37,7 +41,8 @@ export function createTail(
   deps: { kafka: KafkaFactory; log: Pick<Logger, 'warn' | 'info' | 'debug' | 'error'> },
   options: TailOptions,
 ): Tail {
-  const { topics, onRecord } = options
+  const { topics, until } = options
+  const give = options.onRecords ?? oneByOne
   const group = throwAwayGroup(options.groupPrefix ?? 'shunt-tail')
   const stop = new AbortController()
   const caughtUp = Promise.withResolvers<void>()
@@ -45,6 +50,8 @@ export function createTail(
   // Next offset by topic and partition, and what `caughtUp` waits for.
   const positions = new Map<string, number>()
   const awaited = new Map<string, number>()
+  // Records are given one fetch after the other, also where a crash lets two consumers overlap.
+  let turn = Promise.resolve()
 
   const loop = createConsumerLoop(deps, {
     clientId: group,
@@ -55,7 +62,10 @@ export function createTail(
       left: () => {},
       joined(assignment) {
         for (const [topic, partitions] of assignment)
-          for (const partition of partitions) loop.seek(topic, partition, positions.get(`${topic}/${partition}`) ?? 0)
+          for (const partition of partitions) {
+            loop.seek(topic, partition, positions.get(`${topic}/${partition}`) ?? 0)
+            pauseAtEnd(topic, partition)
+          }
       },
       async fetched({ topic, partition, fetchedOffset, lastOffset, records }) {
         const key = `${topic}/${partition}`
@@ -64,24 +74,53 @@ export function createTail(
         // nothing but control records, since those may be the last that `caughtUp` waits for.
         if (fetchedOffset > position)
           deps.log.debug({ topic, partition, position, fetchedOffset }, 'tail skips offsets that are gone')
-        for (const record of records) {
-          if (record.offset < position || stop.signal.aborted) continue
-          try {
-            await onRecord(record)
-          } catch (error) {
-            deps.log.error({ topic, partition, offset: record.offset, err: error }, 'tail cannot take a record')
-          }
-          positions.set(key, record.offset + 1)
-        }
-        positions.set(key, Math.max(positions.get(key) ?? 0, lastOffset + 1))
-        noteProgress(key)
+        const end = endOf(topic, partition)
+        const wanted = records.filter(({ offset }) => offset >= position && offset < end)
+        const next = Math.max(position, lastOffset + 1)
+        // Before they are given: a consumer that comes after a crash goes on behind them, while they are still worked on.
+        positions.set(key, next)
+        pauseAtEnd(topic, partition)
+        turn = turn.then(() => giveUnlessStopped(wanted))
+        await turn
+        noteProgress(key, next)
       },
     },
   })
 
-  function noteProgress(key: string): void {
+  async function giveUnlessStopped(records: readonly InboundRecord[]): Promise<void> {
+    if (records.length === 0 || stop.signal.aborted) return
+    try {
+      await give(records)
+    } catch (error) {
+      const { topic, partition, offset } = records[0]!
+      deps.log.error({ topic, partition, offset, err: error }, 'tail cannot take records')
+    }
+  }
+
+  async function oneByOne(records: readonly InboundRecord[]): Promise<void> {
+    for (const record of records) {
+      if (stop.signal.aborted) return
+      try {
+        await options.onRecord?.(record)
+      } catch (error) {
+        const { topic, partition, offset } = record
+        deps.log.error({ topic, partition, offset, err: error }, 'tail cannot take a record')
+      }
+    }
+  }
+
+  function endOf(topic: string, partition: number): number {
+    return until?.[topic]?.[partition] ?? Infinity
+  }
+
+  /** What lies beyond the end is not even fetched. */
+  function pauseAtEnd(topic: string, partition: number): void {
+    if ((positions.get(`${topic}/${partition}`) ?? 0) >= endOf(topic, partition)) loop.pause(topic, partition)
+  }
+
+  function noteProgress(key: string, position: number): void {
     const end = awaited.get(key)
-    if (end === undefined || (positions.get(key) ?? 0) < end) return
+    if (end === undefined || position < end) return
     awaited.delete(key)
     if (awaited.size === 0) caughtUp.resolve()
   }
@@ -96,7 +135,8 @@ export function createTail(
           const asked = typeof options.from === 'string' ? undefined : options.from[topic]?.[partition]
           const start = options.from === 'end' ? Number(high) : Math.max(Number(low), asked ?? 0)
           positions.set(key, start)
-          if (start < Number(high)) awaited.set(key, Number(high))
+          const end = Math.min(Number(high), endOf(topic, partition))
+          if (start < end) awaited.set(key, end)
         }
     } finally {
       await admin.disconnect().catch(() => {})

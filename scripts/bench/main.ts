@@ -3,6 +3,7 @@ import { benchLedger } from './ledger/main.ts'
 import { benchSpine } from './spine/main.ts'
 import { reached, writeFigures } from './figures.ts'
 import { benchDecide } from './decide.ts'
+import { benchReplay } from './replay/main.ts'
 import { benchRouter } from './router.ts'
 import { benchTools } from './tool-ambiguity.ts'
 import { benchTrace } from './trace.ts'
@@ -16,6 +17,7 @@ const benches = {
   tools: benchTools,
   trace: benchTrace,
   verification: benchVerification,
+  replay: benchReplay,
 }
 const usage = `usage: npm run bench -- ${Object.keys(benches).join('|')} [--only PART,…] [--seeds N] [--json OUT]`
 

@@ -57,7 +57,7 @@ describe('the tenant of a published step, peeked at', () => {
         const value = codec.encode('step', step)
         expect(codec.peekString('step', 'tenantId', value)).toBe(Buffer.from(step.tenantId).toString())
         expect(codec.peekString('step', 'request', value)).toBe(Buffer.from(step.request).toString())
-        expect(codec.peekString('step', 'kind', value)).toBeNull()
+        expect(codec.peekString('step', 'kind', value)).toBe(step.kind)
       }),
       { numRuns: 100 },
     )

@@ -1,0 +1,59 @@
+import { formatOrigin } from '#lib/audit/records'
+import { openSpanReader, type Span } from '#lib/client/span-reader'
+import { topicSpan, type ReadDeps } from '#lib/client/topic-range'
+import type { RecordPlace } from '#lib/client/waits'
+import { inNamespace } from '#lib/events/topics'
+import type { InboundRecord } from '#lib/stream/types'
+
+/** The steps' own records, where they are still kept. */
+export interface StepTexts extends AsyncDisposable {
+  /** By `topic/partition/offset`; undefined where the record lies below its topic's start. What is missing is not there. */
+  read(places: readonly RecordPlace[]): Promise<ReadonlyMap<string, InboundRecord | 'expired'>>
+}
+
+/** Up to so many records that nobody asked for are read rather than skipped: another fetch costs more. */
+const widestGap = 500
+
+/** Reads them from agent.steps and its twin, in step with who asks: memory goes with what is asked for at a time. */
+export function openStepTexts(
+  deps: ReadDeps,
+  options: { namespace: string; signal?: AbortSignal | undefined },
+): StepTexts {
+  const topics = [inNamespace(options.namespace, 'agent.steps'), inNamespace(options.namespace, 'agent.steps.batch')]
+  const reader = openSpanReader(deps, { topics, signal: options.signal })
+  return {
+    async read(places) {
+      const { from: starts, until: ends } = await topicSpan(deps, topics, {})
+      const found = new Map<string, InboundRecord | 'expired'>()
+      const kept = places.filter(({ topic, partition, offset }) => {
+        const [start, end] = [starts[topic]?.[partition], ends[topic]?.[partition]]
+        if (start === undefined || end === undefined || offset >= end) return false
+        if (offset < start) found.set(formatOrigin({ topic, partition, offset }), 'expired')
+        return offset >= start
+      })
+      const wanted = new Set(kept.map(formatOrigin))
+      await reader.read(spansOf(kept), (record) => {
+        const place = formatOrigin(record)
+        if (wanted.has(place)) found.set(place, record)
+      })
+      return found
+    },
+    [Symbol.asyncDispose]: () => reader[Symbol.asyncDispose](),
+  }
+}
+
+/** As few spans as cover the places, without long stretches of what nobody asked for. Pure. */
+export function spansOf(places: readonly RecordPlace[]): Span[] {
+  const byPartition = Map.groupBy(places, ({ topic, partition }) => `${topic}/${partition}`)
+  return [...byPartition.values()].flatMap((inside) => {
+    const offsets = inside.map(({ offset }) => offset).toSorted((a, b) => a - b)
+    const { topic, partition } = inside[0]!
+    const spans: Span[] = []
+    for (const offset of offsets) {
+      const last = spans.at(-1)
+      if (last && offset - last.until <= widestGap) last.until = Math.max(last.until, offset + 1)
+      else spans.push({ topic, partition, from: offset, until: offset + 1 })
+    }
+    return spans
+  })
+}

@@ -1,0 +1,44 @@
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { repositoryDir } from '../../../cli/stack/paths.ts'
+
+/** What a command printed, and what it took. */
+export interface Measured<T> {
+  answer: T
+  exitCode: number
+  wallSeconds: number
+  /** Of all its threads, user and system. */
+  cpuSeconds: number
+  /** Highest resident memory. */
+  maxRssMb: number
+}
+
+/** Runs `shunt ARGS --json` as a process of its own. Rejects where it printed no JSON. */
+export async function measureCommand<T>(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[],
+): Promise<Measured<T>> {
+  const dir = mkdtempSync(join(tmpdir(), 'shunt-bench-'))
+  const usageFile = join(dir, 'usage.json')
+  const reporter = join(import.meta.dirname, 'report-usage.ts')
+  const startedAtMs = performance.now()
+  try {
+    const { promise, resolve } = Promise.withResolvers<{ exitCode: number; stdout: string; stderr: string }>()
+    execFile(
+      process.execPath,
+      ['--import', reporter, join(repositoryDir, 'cli', 'main.ts'), ...args, '--json'],
+      { env: { ...process.env, ...env, BENCH_USAGE_FILE: usageFile }, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => resolve({ exitCode: error ? Number(error.code) : 0, stdout, stderr }),
+    )
+    const { exitCode, stdout, stderr } = await promise
+    const wallSeconds = (performance.now() - startedAtMs) / 1_000
+    if (!stdout.startsWith('{'))
+      throw new Error(`shunt ${args.join(' ')} ended with ${exitCode}: ${stderr.slice(-1_000)}`)
+    const usage = JSON.parse(readFileSync(usageFile, 'utf8')) as { cpuSeconds: number; maxRssMb: number }
+    return { answer: JSON.parse(stdout) as T, exitCode, wallSeconds, ...usage }
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
