@@ -37,6 +37,8 @@ export interface Connection {
   config: RuntimeConfig
   kafka: KafkaFactory
   log: Logger
+  /** To texts that are sealed; null where SHUNT_DATA_KEYS is not set. */
+  keys: Keys
 }
 
 /** Where Kafka, registry and Redis are: as the environment says, else where `shunt up` put them. Opens nothing. Throws SHUNT_CONFIG_INVALID. */
@@ -46,19 +48,16 @@ export function connectionOf({ env }: CliContext): Connection {
   return {
     config,
     log,
+    keys: config.dataKeysDir === null ? null : openDataKeys(config.dataKeysDir),
     kafka: createKafkaFactory({ log }, { brokers: config.brokers, security: config.kafkaSecurity }),
   }
 }
 
-/** The same with the codec, whose schemas must be registered, and the keys to texts that are sealed. */
-export async function connect(context: CliContext): Promise<Connection & { codec: Codec; keys: Keys }> {
+/** The same with the codec, whose schemas must be registered. */
+export async function connect(context: CliContext): Promise<Connection & { codec: Codec }> {
   const connection = connectionOf(context)
-  const { registryUrl, namespace, dataKeysDir } = connection.config
-  return {
-    ...connection,
-    codec: await createCodec({ registryUrl, namespace, log: connection.log }),
-    keys: dataKeysDir === null ? null : openDataKeys(dataKeysDir),
-  }
+  const { registryUrl, namespace } = connection.config
+  return { ...connection, codec: await createCodec({ registryUrl, namespace, log: connection.log }) }
 }
 
 /** Closed at the end of the block that uses it. Commands fail where Redis does not answer, and do not wait for it. */

@@ -7,7 +7,6 @@ import { openRequeuer } from '#lib/dead-letters/requeue'
 import { readRequeueOrders } from '#lib/dead-letters/requeue-orders'
 import { readStepEnds } from '#lib/dead-letters/step-ends'
 import { ShuntError } from '#lib/errors'
-import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { createClaims } from '#lib/ledger/claims'
 import { redisError } from '#lib/ledger/lua-script'
@@ -88,7 +87,7 @@ anew. Each order is in agent.control with its actor (SHUNT_ACTOR, or your user n
 }
 
 type EachLetter = (onLetter: (letter: DeadLetter) => void | boolean | Promise<void | boolean>) => Promise<void>
-type Connected = Connection & { codec: Codec; keys: Keys }
+type Connected = Connection & { codec: Codec }
 
 const scope = ({ signal }: Pick<CliContext, 'signal'>, { config }: Connection) => ({
   namespace: config.namespace,

@@ -2,7 +2,7 @@ import { readPolicyLibrary, type PolicyLibrary } from '#lib/audit/policy-library
 import type { AuditSource } from '#lib/audit/source'
 import { newVerification, readCheckpoint, writeCheckpoint, type Verification } from '#lib/replay/checkpoint'
 import { createFactCheck } from '#lib/replay/verify-facts'
-import { openPlain } from '#lib/replay/remake-facts'
+import { openKept } from '#lib/replay/open-kept'
 import { openStepTexts, type StepTexts } from '#lib/replay/step-texts'
 import { verifyDecisions, type Finding } from '#lib/replay/verify-decisions'
 import { keepHeapSmall } from '#lib/service/heap-flags'
@@ -90,7 +90,7 @@ async function verifyOn(
       alsoCheck:
         verification.facts && texts
           ? createFactCheck(
-              { codec: source.codec, library, open: openPlain, texts },
+              { codec: source.codec, library, open: openKept(connectionOf(context).keys), texts },
               { counts: verification.facts, onFinding, signal: context.signal },
             )
           : undefined,

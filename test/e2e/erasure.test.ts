@@ -97,6 +97,20 @@ async function shunt(args: readonly string[], env: Record<string, string> = {}):
   return stdout
 }
 
+interface Verified {
+  decisions: number
+  same: number
+  facts: { same: number; erased: number }
+}
+
+/** Every decision comes out again: `shunt replay verify` exits with 1 where one does not. */
+async function verifyDecisions(env: Record<string, string>): Promise<Verified> {
+  const verified = JSON.parse(await shunt(['replay', 'verify', '--features', '--json'], env)) as Verified
+  expect(verified.same).toBe(verified.decisions)
+  expect(verified.facts.same + verified.facts.erased).toBe(verified.decisions)
+  return verified
+}
+
 test('sealed steps go to every tier and back, and no topic, no log and nothing in Redis holds their texts', async () => {
   const slow = client.ask(step('s-slow', { kind: 'reasoning', says: slowMark }))
   const easy = client.ask(step('s-easy'))
@@ -148,6 +162,7 @@ test('who has the key reads results and labels, who has none is told that they a
   const closed = JSON.parse(await shunt(of)) as { answer: unknown; sealedAnswer: string }
   expect([closed.answer, isSealed(closed.sealedAnswer)]).toEqual([null, true])
   expect(await shunt(['task', 'task-s-easy', '--json'], mine)).toContain(openSaid)
+  expect((await verifyDecisions(mine)).facts.erased).toBe(0)
 
   await client.feedback({ tenantId: 'acme', stepId: 's-easy', taskId: 'task-s-easy', verdict: 'right' })
   await pipeline.untilIdle()
@@ -226,6 +241,10 @@ test('once the key is deleted nobody reads them, the audit is whole, and only th
   expect(await shunt(['keys', 'list'], env)).toContain('erased')
 
   await pipeline.untilIdle()
+  const { facts } = await verifyDecisions(env)
+  // Only the other tenant's: g-1 and g-2.
+  expect(facts.same).toBe(2)
+  expect(facts.erased).toBeGreaterThanOrEqual(5)
   expect((await pipeline.expectAudit()).chains).toBeGreaterThan(0)
   const operators = (await pipeline.collectAudit())
     .filter(({ record }) => record.type === 'operator')
