@@ -2,6 +2,8 @@ import { userInfo } from 'node:os'
 import type { Command } from 'commander'
 import { Redis } from 'ioredis'
 import { pino, type Logger } from 'pino'
+import { openDataKeys } from '#lib/erasure/data-keys'
+import type { Keys } from '#lib/erasure/step-texts'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { readRuntimeConfig, type RuntimeConfig } from '#lib/config'
 import { createKafkaFactory, type KafkaFactory } from '#lib/stream/kafka'
@@ -35,6 +37,8 @@ export interface Connection {
   config: RuntimeConfig
   kafka: KafkaFactory
   log: Logger
+  /** To texts that are sealed; null where SHUNT_DATA_KEYS is not set. */
+  keys: Keys
 }
 
 /** Where Kafka, registry and Redis are: as the environment says, else where `shunt up` put them. Opens nothing. Throws SHUNT_CONFIG_INVALID. */
@@ -44,6 +48,7 @@ export function connectionOf({ env }: CliContext): Connection {
   return {
     config,
     log,
+    keys: config.dataKeysDir === null ? null : openDataKeys(config.dataKeysDir),
     kafka: createKafkaFactory({ log }, { brokers: config.brokers, security: config.kafkaSecurity }),
   }
 }

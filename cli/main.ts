@@ -7,8 +7,10 @@ import { addCalibrateCommand } from './commands/calibrate.ts'
 import { addDeadletterCommand } from './commands/deadletter.ts'
 import { addDecideCommand } from './commands/decide.ts'
 import { addDownCommand } from './commands/down.ts'
+import { addEraseCommand } from './commands/erase.ts'
 import { addEvaluateCommand } from './commands/evaluate.ts'
 import { addFeedbackCommand } from './commands/feedback.ts'
+import { addKeysCommand } from './commands/keys.ts'
 import { addLabelsCommand } from './commands/labels.ts'
 import { addLanesCommand } from './commands/lanes.ts'
 import { addLedgerCommand } from './commands/ledger.ts'
@@ -43,7 +45,7 @@ function buildProgram(context: CliContext): Command {
       `
 Environment: KAFKA_BROKERS, SCHEMA_REGISTRY_URL and REDIS_URL (defaults: the local stack), SHUNT_NAMESPACE,
 SHUNT_LOG_LEVEL for logs on standard error, SHUNT_DEBUG for stack traces; KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD and
-KAFKA_TLS to log in to Kafka (deploy/kafka.md).
+KAFKA_TLS to log in to Kafka (deploy/kafka.md); SHUNT_DATA_KEYS for the keys of sealed texts (docs/erasure.md).
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
     )
   const run: RunAction =
@@ -72,6 +74,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.`,
   addSchemasCommand(program, run)
   addAuditCommand(program, run)
   addBudgetCommand(program, run)
+  addKeysCommand(program, run)
+  addEraseCommand(program, run)
   addLedgerCommand(program, run)
   addLanesCommand(program, run)
   addDeadletterCommand(program, run)

@@ -11,6 +11,8 @@ export interface RuntimeConfig {
   redisUrl: string
   /** Prefix of topics, groups and Redis keys; empty for none. */
   namespace: string
+  /** Directory of the tenants' data keys; null where texts are plain (docs/erasure.md). */
+  dataKeysDir: string | null
 }
 
 export interface ServiceConfig extends RuntimeConfig {
@@ -46,6 +48,7 @@ export function readRuntimeConfig(env: Env): RuntimeConfig {
     registryUrl: url(env, 'SCHEMA_REGISTRY_URL', 'http://127.0.0.1:18081/apis/ccompat/v7'),
     redisUrl: url(env, 'REDIS_URL', 'redis://127.0.0.1:16379'),
     namespace,
+    dataKeysDir: env['SHUNT_DATA_KEYS'] || null,
   }
 }
 

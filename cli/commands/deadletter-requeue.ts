@@ -134,7 +134,7 @@ async function plan(
 }
 
 async function planDeps(context: CliContext, connection: Connected, open: AsyncDisposableStack): Promise<PlanDeps> {
-  const { config, codec } = connection
+  const { config, codec, keys } = connection
   const { namespace } = config
   const { client: redis } = open.use(connectRedis(config.redisUrl))
   const claims = createClaims({ redis, namespace })
@@ -143,6 +143,7 @@ async function planDeps(context: CliContext, connection: Connected, open: AsyncD
   return {
     codec,
     namespace,
+    keys,
     policy: store.inForce()?.policy,
     orders: await readRequeueOrders(connection, scope(context, connection)),
     claims: {

@@ -57,12 +57,14 @@ export const addLabelsCommand: AddCommand = (program, run) => {
 }
 
 function summary(out: string, report: FeedbackLabelsReport): string[] {
-  const { feedback, steps, unreadable, labels, failedVerification, withoutAnswer, withoutRequest, standIn } = report
+  const { feedback, steps, unreadable, labels, failedVerification, withoutAnswer, withoutRequest, sealed, standIn } =
+    report
   const passedOver = [
     [plural(unreadable, 'verdict'), unreadable, 'that cannot be read'],
     [plural(withoutAnswer, 'step'), withoutAnswer, 'of which the audit has no answer'],
     [plural(standIn, 'step'), standIn, 'that the stand-in answered'],
     [plural(withoutRequest, 'step'), withoutRequest, 'whose request is no longer kept'],
+    [plural(sealed, 'step'), sealed, 'whose request is sealed, and its data key not here (SHUNT_DATA_KEYS) or deleted'],
   ] as const
   return [
     `${plural(feedback, 'verdict')} on ${plural(steps, 'step')}: ${plural(labels, 'label')} in ${out}`,

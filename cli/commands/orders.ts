@@ -1,10 +1,10 @@
-import { createInterface } from 'node:readline/promises'
 import { Argument, type Command } from 'commander'
 import { giveOrder, type GivenOrder } from '#lib/control/give-order'
 import { cancelName, pauseName, type CancelScope, type PauseScope } from '#lib/control/orders'
 import { ShuntError } from '#lib/errors'
 import { isId, isTenantId } from '#lib/events/ids'
 import { didYouMean } from '#lib/policy/did-you-mean'
+import { askConsent, isAttended } from '../consent.ts'
 import { actorOf, connect, type AddCommand, type CliContext } from '../context.ts'
 import { printable, writeJson, writeLines } from '../output.ts'
 import { readControl, type Control } from '../read-control.ts'
@@ -67,7 +67,8 @@ export const addCancelCommand: AddCommand = (program, run) => {
       const plan = planCancel(scope, flags.undo !== true)
       await order(context, { ...plan, flags }, async (control) => {
         if (plan.stands) demandKnown(control, { of: 'tenant', id: scope.tenantId })
-        if (!flags.yes && plan.stands) await demandConsent(context, plan)
+        // Asked of a person only: what ends steps cannot be taken back for those that have ended.
+        if (!flags.yes && plan.stands && isAttended(context)) await askConsent(context, plan.effect)
       })
     }),
   )
@@ -146,16 +147,4 @@ function demandKnown({ policy }: Control, scope: PauseScope): void {
   const near = didYouMean(scope.id, known)
   const hint = near === undefined ? '' : `; did you mean ${near}?`
   throw new ShuntError('SHUNT_ORDER_INVALID', `the policy in force has no ${scope.of} ${scope.id}${hint}`)
-}
-
-/** Asked of a person only: what ends steps cannot be taken back for those that have ended. */
-async function demandConsent({ stdin, stderr, signal }: CliContext, { effect }: Plan): Promise<void> {
-  if (!stdin.isTTY || !stderr.isTTY) return
-  const asking = createInterface({ input: stdin, output: stderr })
-  try {
-    const answer = await asking.question(`${effect.map(printable).join('\n')}\nGo on? [y/N] `, { signal })
-    if (!/^y(es)?$/i.test(answer.trim())) throw new ShuntError('SHUNT_ORDER_INVALID', 'the order was not given')
-  } finally {
-    asking.close()
-  }
 }

@@ -5,12 +5,11 @@ import { scorerOf, trainedHashOf } from '#lib/policy/scorer-choice'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { diffPolicies, type DiffReport } from '#lib/replay/diff/diff-policies'
 import { createTextScorer } from '#lib/replay/diff/score-texts'
-import { openPlain } from '#lib/replay/remake-facts'
-import { openStepTexts, type StepTexts } from '#lib/replay/step-texts'
 import { handWeighted, type Scorer } from '#lib/routing/score'
 import { keepHeapSmall } from '#lib/service/heap-flags'
 import { openSource } from '../audit-source.ts'
-import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
+import type { AddCommand, CliContext } from '../context.ts'
+import { openKeptTexts } from '../kept-texts.ts'
 import { formatDiff } from '../format-diff.ts'
 import { oneOf, wholeNumber } from '../options.ts'
 import { writeJson, writeLines } from '../output.ts'
@@ -63,13 +62,13 @@ async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
   await using source = await openSource(context, flags)
   const library = await readPolicyLibrary(source)
   const scorer = flags.texts ? scorerThatRunsHere(found, library) : null
-  await using texts = openTexts(context)
+  await using kept = openKeptTexts(context)
   const { policy } = found.loaded
   const report = await diffPolicies(
     {
       source,
       recordedPolicy: library.policy,
-      scoreTexts: scorer && createTextScorer({ codec: source.codec, texts, open: openPlain, scorer, policy }),
+      scoreTexts: scorer && createTextScorer({ codec: source.codec, ...kept, scorer, policy }),
     },
     {
       policy: found.loaded,
@@ -98,12 +97,6 @@ function scorerThatRunsHere({ loaded, scorer }: PolicyFile, library: PolicyLibra
     'SHUNT_SCORER_MISSING',
     `the policy names scorer ${hash}, which nobody has published: give its directory with --scorer DIR`,
   )
-}
-
-/** The steps' texts are in Kafka alone, wherever the audit is read from. */
-function openTexts(context: CliContext): StepTexts {
-  const { config, kafka, log } = connectionOf(context)
-  return openStepTexts({ kafka, log }, { namespace: config.namespace, signal: context.signal })
 }
 
 /** The drawing of plots is loaded by who asks for it. */

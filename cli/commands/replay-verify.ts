@@ -2,12 +2,11 @@ import { readPolicyLibrary, type PolicyLibrary } from '#lib/audit/policy-library
 import type { AuditSource } from '#lib/audit/source'
 import { newVerification, readCheckpoint, writeCheckpoint, type Verification } from '#lib/replay/checkpoint'
 import { createFactCheck } from '#lib/replay/verify-facts'
-import { openPlain } from '#lib/replay/remake-facts'
-import { openStepTexts, type StepTexts } from '#lib/replay/step-texts'
 import { verifyDecisions, type Finding } from '#lib/replay/verify-decisions'
 import { keepHeapSmall } from '#lib/service/heap-flags'
 import { openSource } from '../audit-source.ts'
-import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
+import type { AddCommand, CliContext } from '../context.ts'
+import { openKeptTexts } from '../kept-texts.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { addRangeOptions, filterOf, rangeOf, type RangeFlags } from '../range-options.ts'
@@ -78,7 +77,7 @@ async function verifyOn(
   const onFinding = (finding: Finding): void => {
     if (verification.findings.length < mostFindings) verification.findings.push(finding)
   }
-  await using texts = verification.facts && openTexts(context)
+  await using kept = verification.facts && openKeptTexts(context)
   let records = 0
   let savedAtMs = performance.now()
   try {
@@ -90,9 +89,9 @@ async function verifyOn(
       onTotal: progress.total,
       onFinding,
       alsoCheck:
-        verification.facts && texts
+        verification.facts && kept
           ? createFactCheck(
-              { codec: source.codec, library, open: openPlain, texts },
+              { codec: source.codec, library, ...kept },
               { counts: verification.facts, onFinding, signal: context.signal },
             )
           : undefined,
@@ -111,12 +110,6 @@ async function verifyOn(
     progress.end()
     if (save !== undefined) await writeCheckpoint(save, verification)
   }
-}
-
-/** The steps' texts are in Kafka alone, wherever the audit is read from. */
-function openTexts(context: CliContext): StepTexts {
-  const { config, kafka, log } = connectionOf(context)
-  return openStepTexts({ kafka, log }, { namespace: config.namespace, signal: context.signal })
 }
 
 /** What two runs have in common that verify the same. */

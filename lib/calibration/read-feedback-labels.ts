@@ -1,6 +1,8 @@
 import { formatOrigin } from '#lib/audit/records'
 import { narrowSpan, readRange, topicSpan, type ReadDeps, type TopicSpan } from '#lib/client/topic-range'
 import { ShuntError } from '#lib/errors'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { openText, orNull, type Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { parseJson } from '#lib/events/parse-json'
 import { parseFeedback, parseStep } from '#lib/events/parse-step'
@@ -44,23 +46,25 @@ export interface FeedbackLabelsReport extends FeedbackCounts {
   labels: number
   /** The step's own record is gone from agent.steps, or cannot be read. */
   withoutRequest: number
+  /** The request is sealed, and its key is not here or was deleted. */
+  sealed: number
 }
 
 /**
  * Labels of the callers' verdicts: agent.feedback, then agent.audit for who answered, then agent.steps for the requests.
  * Each topic is read once; memory goes with the steps that were judged.
- * Throws SHUNT_KAFKA_UNAVAILABLE, SHUNT_REGISTRY_UNAVAILABLE (retryable), or the signal's reason.
+ * Throws SHUNT_KAFKA_UNAVAILABLE, SHUNT_REGISTRY_UNAVAILABLE, SHUNT_DATA_KEYS_UNAVAILABLE (retryable), or the signal's reason.
  */
 export async function readFeedbackLabels(
-  deps: ReadDeps & { codec: Codec },
+  deps: ReadDeps & { codec: Codec; keys?: Keys },
   options: FeedbackLabelsOptions,
 ): Promise<FeedbackLabelsReport> {
-  const { codec } = deps
+  const { codec, keys = null } = deps
   const { sinceMs, untilMs, onLabel } = options
   const topic = (name: 'agent.feedback' | 'agent.audit' | 'agent.steps' | 'agent.steps.batch') =>
     inNamespace(options.namespace, name)
   const join = createFeedbackJoin(options)
-  let [feedback, unreadable, labels] = [0, 0, 0]
+  let [feedback, unreadable, labels, sealed] = [0, 0, 0, 0]
 
   await readSpan(
     deps,
@@ -102,23 +106,31 @@ export async function readFeedbackLabels(
   await readSpan(deps, options, 'steps', span, async (record) => {
     const judged = wanted.get(formatOrigin(record))
     if (!judged) return
-    const label = await unlessUnreadable(labelOf(judged, parseStep(record, codec)))
-    if (!label) return
+    const label = await unlessUnreadable(labelOf(judged, parseStep(record, codec), keys))
+    if (label === 'sealed') sealed += 1
+    if (!label || label === 'sealed') return
     labels += 1
     await onLabel(label)
   })
-  return { feedback, unreadable, ...counts, labels, withoutRequest: counts.judged - labels }
+  return { feedback, unreadable, ...counts, labels, sealed, withoutRequest: counts.judged - labels - sealed }
 }
 
-async function labelOf({ id, tenantId, outcome }: JudgedStep, reading: Promise<AgentStep>): Promise<LabelLine> {
-  const { kind, request, metadata } = await reading
+async function labelOf(
+  { id, tenantId, outcome }: JudgedStep,
+  reading: Promise<AgentStep>,
+  keys: Keys,
+): Promise<LabelLine | 'sealed'> {
+  const { stepId, kind, request, metadata } = await reading
+  const hasNoKeys = keys === null && isSealed(request)
+  const text = hasNoKeys ? null : await orNull(openText(keys, { tenantId, stepId, field: 'request' }, request))
+  if (text === null) return 'sealed'
   const { group } = metadata
   return {
     id,
     kind,
     ...(group !== undefined && { group }),
     tenant: tenantId,
-    request: parseJson(request, 'request'),
+    request: parseJson(text, 'request'),
     outcome,
   }
 }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { ShuntError } from '#lib/errors'
+import { sealPublished, type Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace, twinFor } from '#lib/events/topics'
 import type { StepResult } from '#lib/events/types.generated'
@@ -7,7 +8,7 @@ import { validateFeedback } from '#lib/events/validate-feedback'
 import type { KafkaFactory } from '#lib/stream/kafka'
 import { createTail } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { completeFeedback, type FeedbackInput } from './feedback-input.ts'
 import { createPublisher, type Publishable, type PublisherOptions, type PublishOptions } from './publisher.ts'
 import { listResultsTopics } from './results-topics.ts'
@@ -19,6 +20,8 @@ export interface ClientDeps {
   kafka: KafkaFactory
   codec: Codec
   log: Logger
+  /** Texts of tenants that have a key are sealed, and opened. @default none: plain */
+  keys?: Keys
 }
 
 export interface ClientOptions extends PublisherOptions, WaitsOptions {
@@ -37,8 +40,8 @@ type Enqueued = Promise<{ acknowledged: Promise<RecordPlace> }>
 export interface Client {
   /**
    * Resolves with the record's place once the broker has it. Waits while too much is unacknowledged.
-   * Throws SHUNT_EVENT_INVALID, SHUNT_EVENT_TOO_LARGE, SHUNT_TOPICS_NOT_APPLIED, SHUNT_KAFKA_UNAVAILABLE (retryable:
-   * the step may be there all the same, and publishing it again is safe).
+   * Throws SHUNT_EVENT_INVALID, SHUNT_EVENT_TOO_LARGE, SHUNT_TOPICS_NOT_APPLIED, SHUNT_DATA_KEYS_UNAVAILABLE (retryable),
+   * SHUNT_KAFKA_UNAVAILABLE (retryable: the step may be there all the same, and publishing it again is safe).
    */
   publish(step: StepInput, options?: PublishOptions): Promise<RecordPlace>
   /**
@@ -60,7 +63,7 @@ export interface Client {
     options: PublishAllOptions<FeedbackInput>,
   ): Promise<void>
   /**
-   * The step's one terminal result, whatever its status. Knows of results since the client started: one of before comes
+   * The step's one terminal result, whatever its status; an answer that does not open stays a JWE. Knows of results since the client started: one of before comes
    * from `readResults`. Throws SHUNT_AWAIT_TIMEOUT, or the signal's reason.
    */
   awaitResult(key: StepKey, options?: WaitOptions): Promise<StepResult>
@@ -85,8 +88,9 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
   const listeners = new Set<(result: StepResult, record: InboundRecord) => void>()
 
   async function receive(record: InboundRecord): Promise<void> {
-    const result = await decodeResult(deps, record)
-    if (!result) return
+    const decoded = await decodeResult(deps, record)
+    if (!decoded) return
+    const result = await openResult(deps, decoded)
     waits.offer(result)
     for (const listener of listeners) listener(result, record)
   }
@@ -115,7 +119,7 @@ export async function createClient(deps: ClientDeps, options: ClientOptions): Pr
     if (follows) waits.publishing(step)
     try {
       const topic = twinFor('agent.steps', step.priority)
-      const value = deps.codec.encode('step', step)
+      const value = deps.codec.encode('step', await sealPublished(deps.keys ?? null, step))
       const record: Publishable = { topic, key: step.taskId, value, what: `step ${step.stepId}` }
       const { acknowledged } = await publisher.enqueue(record, options)
       return {

@@ -1,16 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ShuntError } from '#lib/errors'
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { createTail, type TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import type { Publications } from './publications.ts'
 import { listResultsTopics } from './results-topics.ts'
 import { endOffsets, offsetsSince, readRange, withAdmin, type ReadDeps } from './topic-range.ts'
 
 export interface EarlierResultsDeps extends ReadDeps {
   codec: Codec
+  keys?: Keys
 }
 
 /** Clocks of publishers and brokers may differ by so much, ms. */
@@ -53,7 +55,7 @@ export async function createEarlierResults(
   async function offerFrom(from: TailOffsets, publications: Publications, signal: AbortSignal): Promise<void> {
     const onRecord = async (record: InboundRecord): Promise<void> => {
       const result = await decodeResult(deps, record)
-      if (result) publications.offer(result, record)
+      if (result) publications.offer(await openResult(deps, result), record)
     }
     await readRange(deps, { topics, from, onRecord, signal })
   }

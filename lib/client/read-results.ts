@@ -1,7 +1,8 @@
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import type { StepResult } from '#lib/events/types.generated'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { listResultsTopics } from './results-topics.ts'
 import { offsetsSince, readRange, type ReadDeps } from './topic-range.ts'
 
@@ -16,13 +17,16 @@ export interface ReadResultsOptions {
 }
 
 /** Results that are committed, each partition's in order. Throws SHUNT_KAFKA_UNAVAILABLE, SHUNT_TOPICS_NOT_APPLIED. */
-export async function readResults(deps: ReadDeps & { codec: Codec }, options: ReadResultsOptions): Promise<void> {
+export async function readResults(
+  deps: ReadDeps & { codec: Codec; keys?: Keys },
+  options: ReadResultsOptions,
+): Promise<void> {
   const { namespace, sinceMs, follow, signal, onResult } = options
   const topics = await listResultsTopics(deps, namespace)
   const from = sinceMs === undefined ? 'beginning' : await offsetsSince(deps, topics, sinceMs)
   const onRecord = async (record: InboundRecord): Promise<void> => {
     const result = await decodeResult(deps, record)
-    if (result) onResult(result)
+    if (result) onResult(await openResult(deps, result))
   }
   await readRange(deps, { topics, from, follow, signal, onRecord })
 }

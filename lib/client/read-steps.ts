@@ -1,3 +1,4 @@
+import { isSealed } from '#lib/erasure/sealed-text'
 import { isObject } from '#lib/events/from-json'
 import { idForm, isId, isTenantId, tenantIdForm } from '#lib/events/ids'
 import { parseJson } from '#lib/events/parse-json'
@@ -58,7 +59,8 @@ function checked(step: AgentStep): AgentStep {
   if (step.batchId !== null && !isId(step.batchId)) throw invalid(`batchId must be ${idForm}`)
   const bytes = Buffer.byteLength(step.request)
   if (bytes > maxStepBytes) throw tooLarge(`the request has ${bytes} bytes, a step may have ${maxStepBytes}`)
-  if (!isObject(parseJson(step.request, 'request'))) throw invalid('request must be a JSON object')
+  if (!isSealed(step.request) && !isObject(parseJson(step.request, 'request')))
+    throw invalid('request must be a JSON object')
   return step
 }
 

@@ -1,3 +1,4 @@
+import type { Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import type {
@@ -9,7 +10,7 @@ import type {
 } from '#lib/events/types.generated'
 import type { TailOffsets } from '#lib/stream/tail'
 import type { InboundRecord } from '#lib/stream/types'
-import { decodeResult } from './decode-result.ts'
+import { decodeResult, openResult } from './decode-result.ts'
 import { listResultsTopics } from './results-topics.ts'
 import { offsetsSince, readRange, withAdmin, type ReadDeps } from './topic-range.ts'
 
@@ -43,7 +44,7 @@ const orderOfTypes = ['duplicate', 'decision', 'attempt', 'outcome'] as const
 
 /** Throws SHUNT_KAFKA_UNAVAILABLE (retryable), SHUNT_TOPICS_NOT_APPLIED, or the signal's reason. */
 export async function readTaskTimeline(
-  deps: ReadDeps & { codec: Codec },
+  deps: ReadDeps & { codec: Codec; keys?: Keys },
   options: TaskTimelineOptions,
 ): Promise<TaskTimeline> {
   const { namespace, taskId, tenantId, sinceMs, signal } = options
@@ -62,7 +63,7 @@ export async function readTaskTimeline(
       return
     }
     const result = await decodeResult(deps, record)
-    if (result && isWanted(result)) results.push(result)
+    if (result && isWanted(result)) results.push(await openResult(deps, result))
   }
 
   const topics = [audit, ...(await listResultsTopics(deps, namespace))]

@@ -1,10 +1,9 @@
 import { formatOrigin } from '#lib/audit/records'
+import { openRequest, openStep, type Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
-import { validateRequest } from '#lib/events/request-fields'
 import { inNamespace, outOfNamespace, twinFor, type Topic } from '#lib/events/topics'
 import type { AgentStep, ControlOrder, RoutedStep, StepFeedback } from '#lib/events/types.generated'
 import { validateFeedback } from '#lib/events/validate-feedback'
-import { validateStep } from '#lib/events/validate-step'
 import { ShuntError } from '#lib/errors'
 import type { Claims } from '#lib/ledger/claims'
 import type { Policy } from '#lib/policy/schema'
@@ -15,6 +14,7 @@ import { requeueOrderName } from './requeue-orders.ts'
 export interface PlanDeps {
   codec: Pick<Codec, 'decode'>
   namespace: string
+  keys: Keys
   claims: Pick<Claims, 'holder'>
   /** In force now: what was invalid under another may be valid under this one. Undefined: none is. */
   policy: Pick<Policy, 'request' | 'tenants'> | undefined
@@ -48,7 +48,7 @@ const stillBad = (problem: Pick<ShuntError, 'code' | 'message'>): RequeuePlan =>
  * - Feedback: to agent.feedback.
  * - Anything else is written by the services or by an order alone.
  *
- * Throws SHUNT_REGISTRY_UNAVAILABLE and SHUNT_REDIS_UNAVAILABLE (retryable).
+ * Throws SHUNT_REGISTRY_UNAVAILABLE, SHUNT_REDIS_UNAVAILABLE and SHUNT_DATA_KEYS_UNAVAILABLE (retryable).
  */
 export async function planRequeue(deps: PlanDeps, letter: DeadLetter): Promise<RequeuePlan> {
   const earlier = deps.orders.get(requeueOrderName(letter))
@@ -63,7 +63,7 @@ export async function planRequeue(deps: PlanDeps, letter: DeadLetter): Promise<R
   if ('problem' in decoded) return stillBad(decoded.problem)
   try {
     if (kind === 'step') return await planStep(deps, letter, decoded.value as AgentStep)
-    if (kind === 'routed') return planRouted(deps, decoded.value as RoutedStep)
+    if (kind === 'routed') return await planRouted(deps, decoded.value as RoutedStep)
     validateFeedback(decoded.value as StepFeedback)
     return { action: 'requeue', topic: letter.origin.topic, because: 'the verdict is counted', endedWith: null }
   } catch (error) {
@@ -73,7 +73,7 @@ export async function planRequeue(deps: PlanDeps, letter: DeadLetter): Promise<R
 }
 
 async function planStep(deps: PlanDeps, letter: DeadLetter, step: AgentStep): Promise<RequeuePlan> {
-  if (deps.policy) validateStep(step, deps.policy)
+  if (deps.policy) await openStep(deps.keys, step, deps.policy)
   const holder = await deps.claims.holder(step)
   const named = `step ${step.stepId} of tenant ${step.tenantId}`
   if (holder === formatOrigin(letter.origin))
@@ -90,8 +90,8 @@ async function planStep(deps: PlanDeps, letter: DeadLetter, step: AgentStep): Pr
   }
 }
 
-function planRouted(deps: PlanDeps, { step, origin }: RoutedStep): RequeuePlan {
-  if (deps.policy) validateRequest(step.request, deps.policy)
+async function planRouted(deps: PlanDeps, { step, origin }: RoutedStep): Promise<RequeuePlan> {
+  if (deps.policy) await openRequest(deps.keys, step, deps.policy)
   return {
     action: 'requeue',
     topic: inNamespace(deps.namespace, twinFor('agent.steps.reroute', step.priority)),

@@ -36,13 +36,24 @@ const tagForm = /^[a-z0-9][a-z0-9_-]{0,31}$/
  * SHUNT_REQUEST_UNSUPPORTED. A deadline that has passed is valid: the step then ends as expired.
  */
 export function validateStep(step: AgentStep, policy: Pick<Policy, 'request' | 'tenants'>): ValidRequest {
-  try {
+  validateEnvelope(step, policy)
+  return withIds(step, () => validateRequest(step.request, policy))
+}
+
+/** As `validateStep`, without the request: it may be sealed, and nobody opens it for a tenant that is not known. */
+export function validateEnvelope(step: AgentStep, policy: Pick<Policy, 'tenants'>): void {
+  withIds(step, () => {
     checkIds(step)
     checkConstraints(step)
     checkMetadata(step.metadata)
     if (!tenantOf(policy, step.tenantId))
       throw new ShuntError('SHUNT_TENANT_UNKNOWN', `tenant ${step.tenantId} is not in the policy: add it under tenants`)
-    return validateRequest(step.request, policy)
+  })
+}
+
+function withIds<T>(step: AgentStep, check: () => T): T {
+  try {
+    return check()
   } catch (error) {
     if (!(error instanceof ShuntError)) throw error
     throw new StepParseError(error.code, error.message, readableIds(step), error)

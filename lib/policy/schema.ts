@@ -149,6 +149,11 @@ const tenant = z.strictObject({
       'write agent.results. and then lower-case letters, digits, and . - after the first, at most 63',
     )
     .optional(),
+  /**
+   * `sealed`: a request must come sealed with the tenant's data key, and answers are, so that deleting the key erases both
+   * (docs/erasure.md). `any`: whichever the publisher sends. Left out: `any`.
+   */
+  texts: z.enum(['any', 'sealed']).optional(),
 })
 
 /** All conditions that are named must hold. */

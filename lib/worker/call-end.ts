@@ -8,13 +8,9 @@ import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import type { PolicyModel } from '#lib/policy/schema'
 import type { NamedPlace } from './permits.ts'
 
-/** A step that may be sent: everything that a call needs to know. */
-export interface ModelJob {
+/** A routed step as far as it is known without its text, which may be sealed. */
+export interface RoutedJob {
   routed: RoutedStep
-  /** The step's own. */
-  request: ChatRequest
-  /** What a frontier model gets: the step's own request, with a hint where the policy that decided says so. */
-  hinted: ChatRequest
   model: PolicyModel
   /** Whether the step may go there now; asked right before each call, of both policies (permits.ts). */
   permits: (place: NamedPlace) => boolean
@@ -25,6 +21,14 @@ export interface ModelJob {
   /** In force when the record was read. */
   policy: CompiledPolicy
   deadlineAtMs: number
+}
+
+/** A step that may be sent: everything that a call needs to know. Its texts are open, in memory alone. */
+export interface ModelJob extends RoutedJob {
+  /** The step's own. */
+  request: ChatRequest
+  /** What a frontier model gets: the step's own request, with a hint where the policy that decided says so. */
+  hinted: ChatRequest
 }
 
 /** A call that may have been billed and whose answer is lost. */

@@ -1,4 +1,6 @@
 import { attemptDraft, outcomeDraft } from '#lib/audit/records'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { orNull, sealLike, type Keys } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import type { ResultsTopic } from '#lib/events/results-topic'
 import { buildStepResult, decidedBy, type StepEnd } from '#lib/events/step-result'
@@ -17,6 +19,7 @@ import { isAccepted, type Judgement } from './judge.ts'
 
 export interface ConcludeDeps {
   codec: Pick<Codec, 'encode'>
+  keys: Keys
   metrics: AttemptMetrics
   stepLog: Pick<StepLog, 'concluded'>
   namespace: string
@@ -28,9 +31,16 @@ export interface ConcludeDeps {
  * What an attempt leads to: the step's result where its answer passes or its time is up, else the way back to the
  * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that was lost.
  */
-export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd, judgement: Judgement): Handled {
+export async function conclude(
+  deps: ConcludeDeps,
+  job: ModelJob,
+  end: CallEnd,
+  judgement: Judgement,
+): Promise<Handled> {
   if (end.kind === 'cancelled' && end.lost.length === 0) return endUntried(deps, job.routed, 'cancelled')
+  const isEnd = isAccepted(judgement.verdict, job.policy)
   const answer = end.kind === 'answered' ? JSON.stringify(deliverable(job.request, end.answer.completion)) : null
+  const written = await toWritten(deps, job.routed.step, answer, isEnd)
   const lost = end.lost.map((call) => lostAttempt(job, call))
   const last = lastAttempt(job, end, judgement)
   // Where no call followed the last lost one, nothing is held for another any more.
@@ -39,12 +49,16 @@ export function conclude(deps: ConcludeDeps, job: ModelJob, end: CallEnd, judgem
     attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: attempt === lastLost }),
   )
   const tools = end.kind === 'answered' ? offeredToolsCalled(job.request, end.answer.completion) : []
-  audit.push(attemptDraft(deps.codec, job.routed, last, { answer, tools, ends: true }))
+  audit.push(attemptDraft(deps.codec, job.routed, last, { answer: written.hashed, tools, ends: true }))
   const whole = withLost(last, lost)
   deps.metrics.attempted(whole)
-  if (isAccepted(judgement.verdict, job.policy)) return finish(deps, job, whole, audit, completed(answer))
+  if (isEnd) {
+    const isErased = answer !== null && written.answer === null
+    return finish(deps, job, whole, audit, isErased ? unanswered.erased : completed(written.answer))
+  }
   if (end.kind === 'expired' || end.kind === 'cancelled') return finish(deps, job, whole, audit, unanswered[end.kind])
-  return reroute(deps, job.routed, { ...whole, ...cut(answer) }, audit)
+  const { answer: weak, answerTruncated } = written
+  return reroute(deps, job.routed, { ...whole, answer: weak, answerTruncated }, audit)
 }
 
 /** A step whose deadline had passed, or that was cancelled, before anything was tried. */
@@ -67,6 +81,12 @@ export const unanswered = {
     status: 'cancelled',
     code: 'SHUNT_CANCELLED',
     message: 'an operator cancelled the step before it was answered',
+    answer: null,
+  },
+  erased: {
+    status: 'failed',
+    code: 'SHUNT_TEXT_ERASED',
+    message: "the tenant's data key was deleted before the step had its answer",
     answer: null,
   },
 } as const satisfies Record<string, Ending>
@@ -105,11 +125,13 @@ function reroute(deps: ConcludeDeps, routed: RoutedStep, attempt: Attempt, audit
 function lastAttempt(job: ModelJob, end: CallEnd, { verdict, detail, confidencePpm }: Judgement): Attempt {
   const answer = end.kind === 'answered' ? end.answer : null
   const outcomeUnknown = end.kind !== 'answered' && end.outcomeUnknown
+  // What is wrong with an answer can quote a schema, which is text of the request.
+  const mayQuote = answer !== null && isSealed(job.routed.step.request)
   return {
     ...attemptBase(job, end),
     callNo: end.callNo,
     verdict,
-    detail,
+    detail: mayQuote ? null : detail,
     promptTokens: answer?.promptTokens ?? 0,
     completionTokens: answer?.completionTokens ?? 0,
     costMicroUsd: answer ? costOf(job, answer) : outcomeUnknown ? job.routed.decision.boundMicroUsd : 0,
@@ -158,6 +180,27 @@ function withLost(last: Attempt, lost: readonly Attempt[]): Attempt {
   if (lost.length === 0) return last
   const costOfLost = lost.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0)
   return { ...last, costMicroUsd: last.costMicroUsd + costOfLost, outcomeUnknown: true }
+}
+
+interface WrittenAnswer {
+  /** In the form of the step's request; null where there is none, or no key any more. */
+  answer: string | null
+  answerTruncated: boolean
+  /** Whose hash goes into the audit: of a sealed answer what is written, since a label's own hash is guessed soon. */
+  hashed: string | null
+}
+
+/** The answer as it leaves the worker: whole where it is the step's end, else cut. */
+async function toWritten(
+  { keys }: ConcludeDeps,
+  step: RoutedStep['step'],
+  answer: string | null,
+  isEnd: boolean,
+): Promise<WrittenAnswer> {
+  const weak = isEnd ? { answer, answerTruncated: false } : cut(answer)
+  if (weak.answer === null || !isSealed(step.request)) return { ...weak, hashed: answer }
+  const sealed = await orNull(sealLike(keys, step, 'answer', weak.answer))
+  return { answer: sealed, answerTruncated: weak.answerTruncated, hashed: sealed }
 }
 
 /** Cut at a whole character. */

@@ -3,6 +3,7 @@
 Every second step goes as Avro, with the schema that `shunt schemas register` put into the registry; the others go as
 plain JSON, which needs no registry client. The partitioner is librdkafka's own: Shunt does not rely on the publisher's.
 With --feedback each answer is held against the label that was expected, and the verdict goes to agent.feedback.
+With --keys requests are sealed with the tenant's data key, and answers are opened (sealed_texts.py).
 
     pip install -r samples/python/requirements.txt
     python samples/python/publish_and_read.py --tenant acme-batch --feedback
@@ -19,6 +20,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+
+from sealed_texts import DataKeys, open_text, seal
 
 BROKERS = os.environ.get("KAFKA_BROKERS", "127.0.0.1:19092")
 REGISTRY_URL = os.environ.get("SCHEMA_REGISTRY_URL", "http://127.0.0.1:18081/apis/ccompat/v7")
@@ -37,7 +40,7 @@ def topic(name):
     return f"{NAMESPACE}.{name}" if NAMESPACE else name
 
 
-def make_step(run, number, tenant):
+def make_step(run, number, tenant, keys):
     """The ids and the request; every other field of schemas/step.avsc has a default."""
     request = {
         "messages": [
@@ -49,12 +52,14 @@ def make_step(run, number, tenant):
         "max_tokens": 6,
         "temperature": 0,
     }
+    step_id = f"python-{run}-{number}"
+    text = json.dumps(request)
     return {
-        "stepId": f"python-{run}-{number}",
+        "stepId": step_id,
         "taskId": f"python-{run}-task-{number // 4}",
         "tenantId": tenant,
         "kind": "classification",
-        "request": json.dumps(request),
+        "request": seal(keys, tenant, step_id, "request", text) if keys else text,
         "metadata": {"client": "confluent-kafka"},
     }
 
@@ -145,11 +150,13 @@ def main():
     arguments.add_argument("--tenant", default="acme-batch")
     arguments.add_argument("--steps", type=int, default=8)
     arguments.add_argument("--feedback", action="store_true", help="send whether each answer was right")
+    arguments.add_argument("--keys", help="directory of data keys: requests are sealed")
     arguments.add_argument("--timeout", type=float, default=120, help="seconds until the last result")
     options = arguments.parse_args()
 
     run = uuid.uuid4().hex[:8]
-    steps = [make_step(run, number, options.tenant) for number in range(options.steps)]
+    keys = DataKeys(options.keys) if options.keys else None
+    steps = [make_step(run, number, options.tenant, keys) for number in range(options.steps)]
     registry = SchemaRegistryClient({"url": REGISTRY_URL})
     # Before anything is published, so that no result is missed.
     consumer = at_the_end_of(topic("agent.results"))
@@ -157,7 +164,10 @@ def main():
     try:
         publish(steps, registry)
         for result in read_results(consumer, registry, [step["stepId"] for step in steps], options.timeout):
-            answer = json.loads(result["answer"]) if result["answer"] else None
+            answer = result["answer"]
+            if answer and keys:
+                answer = open_text(keys, result["tenantId"], result["stepId"], "answer", answer)
+            answer = json.loads(answer) if answer else None
             text = answer["choices"][0]["message"]["content"] if answer and answer["choices"] else None
             shown = ("stepId", "taskId", "status", "code", "tier", "model", "standIn", "costMicroUsd", "metadata")
             print(json.dumps({**{name: result[name] for name in shown}, "text": text}), flush=True)

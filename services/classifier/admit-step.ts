@@ -1,7 +1,6 @@
+import { openStep, type Keys, type OpenRequest } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
-import type { ChatRequest } from '#lib/events/chat-request'
 import { parseStep } from '#lib/events/parse-step'
-import { validateStep } from '#lib/events/validate-step'
 import { inNamespace, twinFor } from '#lib/events/topics'
 import type { AgentStep, StepOrigin } from '#lib/events/types.generated'
 import { idsOf, StepParseError } from '#lib/events/step-error'
@@ -15,12 +14,14 @@ export interface AdmitDeps {
   codec: Codec
   claims: Claims
   namespace: string
+  keys: Keys
 }
 
 /** A step that is ours to decide: valid, in the right twin, and claimed by this very record. */
 export interface AdmittedStep {
+  /** As it was published: sealed, perhaps. */
   step: AgentStep
-  request: ChatRequest
+  open: OpenRequest
   origin: StepOrigin
   /** sha256 of the record's value. */
   contentHash: Buffer
@@ -37,7 +38,7 @@ export async function admitStep(
   policy: PolicyInForce,
 ): Promise<AdmittedStep | Handled> {
   const step = await parseStep(record, deps.codec)
-  const { request } = validateStep(step, policy.policy)
+  const open = await openStep(deps.keys, step, policy.policy)
   record.ids = idsOf(step)
 
   const twin = inNamespace(deps.namespace, twinFor('agent.steps', step.priority))
@@ -64,7 +65,7 @@ export async function admitStep(
   switch (state) {
     case 'claimed':
     case 'redelivered':
-      return { step, request, origin, contentHash }
+      return { step, open, origin, contentHash }
     case 'duplicate': {
       const { stepId, taskId, tenantId } = step
       const draft = duplicateDraft(deps.codec, { stepId, taskId, tenantId, origin, first: holder, contentHash })

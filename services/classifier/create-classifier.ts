@@ -5,6 +5,7 @@ import { followLedgerLag } from '#lib/ledger/ledger-lag'
 import { followUnreachable } from '#lib/ledger/provider-states'
 import { createHttpFetch } from '#lib/models/http-fetch'
 import { createScoreStep } from '#lib/scoring/score-step'
+import { openServiceKeys } from '#lib/service/data-keys'
 import type { ServiceParts } from '#lib/service/run-service'
 import { createStage, type Stage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
@@ -20,7 +21,7 @@ import { createReject, type ClassifierRejectDeps } from './reject-record.ts'
 export type ClassifierDeps = HandleDeps & ClassifierRejectDeps
 
 /** What a classifier decides with, of the parts of its process. */
-export function createClassifierDeps(parts: ServiceParts): ClassifierDeps {
+export async function createClassifierDeps(parts: ServiceParts): Promise<ClassifierDeps> {
   const { config, log, redis, codec, policies, orders, registry, closing } = parts
   const { namespace } = config
   const metrics = createDecisionMetrics(registry)
@@ -30,6 +31,7 @@ export function createClassifierDeps(parts: ServiceParts): ClassifierDeps {
   return {
     codec,
     namespace,
+    keys: await openServiceKeys(parts),
     resultsTopic: createResultsTopic(policies, namespace),
     claims: createClaims({ redis, namespace }),
     budgets: createBudgets({ redis, namespace }),

@@ -1,5 +1,5 @@
+import { openAnswers, type Keys, type OpenRequest } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
-import type { ChatRequest } from '#lib/events/chat-request'
 import { inNamespace, twinFor } from '#lib/events/topics'
 import type { ResultsTopic } from '#lib/events/results-topic'
 import { bestWeakAnswer, buildStepResult, type StepEnd } from '#lib/events/step-result'
@@ -19,6 +19,7 @@ import { decideWithinBudget, type DecideWithinBudgetDeps } from './decide-within
 export interface DecideDeps extends DecideWithinBudgetDeps {
   codec: Pick<Codec, 'encode'>
   namespace: string
+  keys: Keys
   resultsTopic: ResultsTopic
   /** Told of each decision, for metrics and log. */
   decided: (outcome: DecisionOutcome, step: AgentStep, attempt: number) => void
@@ -29,8 +30,9 @@ export interface DecideDeps extends DecideWithinBudgetDeps {
 
 /** A step to be decided, anew or again. */
 export interface StepToDecide {
+  /** As it was published: sealed, perhaps, and so it is written. */
   step: AgentStep
-  request: ChatRequest
+  open: OpenRequest
   origin: StepOrigin
   /** sha256 of the record that was read. */
   contentHash: Buffer
@@ -43,13 +45,14 @@ export interface StepToDecide {
  * decision's audit.
  */
 export async function decideStep(deps: DecideDeps, input: StepToDecide, policy: PolicyInForce): Promise<Handled> {
-  const { step, request, origin, attempts } = input
-  const features = extractFeatures(step, request)
+  const { step, origin, attempts } = input
+  const { request, text } = input.open
+  const features = extractFeatures({ kind: step.kind, request: text }, request)
   const scoring = await deps.scoreStep(step, request, features, policy)
   deps.scored(features, scoring, policy)
   const facts = factsOf(step, request, attempts, origin.receivedAtMs, features, scoring)
   // An open model gets no hint: its bound is then a little high.
-  facts.promptTokens += countHintTokens(hintOf(attempts, policy.policy))
+  facts.promptTokens += countHintTokens(hintOf(await openAnswers(deps.keys, step, attempts), policy.policy))
   const attempt = attempts.length + 1
   const { stepId, taskId, tenantId } = step
   const tools = request.tools?.map((tool) => tool.function.name) ?? []

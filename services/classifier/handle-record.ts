@@ -1,8 +1,8 @@
+import { openRequest } from '#lib/erasure/step-texts'
 import type { Codec } from '#lib/events/codec'
 import { outOfNamespace } from '#lib/events/topics'
 import { stepIdsOf } from '#lib/events/parse-step'
 import { idsOf } from '#lib/events/step-error'
-import { validateRequest } from '#lib/events/request-fields'
 import { ShuntError } from '#lib/errors'
 import { sha256 } from '#lib/audit/records'
 import type { PolicyInForce } from '#lib/policy/policy-store'
@@ -50,6 +50,6 @@ async function admitted(deps: HandleDeps, record: InboundRecord, policy: PolicyI
 async function readReroute(deps: HandleDeps, record: InboundRecord, policy: PolicyInForce): Promise<StepToDecide> {
   const { step, origin, attempts } = await deps.codec.decode('routed-step', record.value)
   record.ids = idsOf(step)
-  const { request } = validateRequest(step.request, policy.policy)
-  return { step, request, origin, attempts, contentHash: sha256(record.value!) }
+  const open = await openRequest(deps.keys, step, policy.policy)
+  return { step, open, origin, attempts, contentHash: sha256(record.value!) }
 }

@@ -5,9 +5,9 @@ import { createHandle } from './handle-record.ts'
 
 await runService(
   'classifier',
-  (parts) => {
-    const deps = createClassifierDeps(parts)
-    return Promise.resolve(createClassifierStage(parts, deps, createHandle(deps)))
+  async (parts) => {
+    const deps = await createClassifierDeps(parts)
+    return createClassifierStage(parts, deps, createHandle(deps))
   },
   { readScorer: readTrainedScorer },
 )

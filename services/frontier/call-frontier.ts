@@ -1,6 +1,14 @@
+import type { Keys } from '#lib/erasure/step-texts'
 import { providerQueue } from '#lib/ledger/provider-window'
-import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
-import { noCall, type CallEnd, type CallModel, type LostCall, type ModelJob } from '#lib/worker/call-end'
+import type { AttemptRef, StoredAnswers, StoredAttempt } from '#lib/ledger/stored-answers'
+import {
+  noCall,
+  type CallEnd,
+  type CallModel,
+  type LostCall,
+  type ModelJob,
+  type RoutedJob,
+} from '#lib/worker/call-end'
 import { heldAttemptOf, type HoldCalls } from '#lib/worker/hold-calls'
 import type { NamedPlace } from '#lib/worker/permits'
 import { idsOf, jobIdOf, storedRequestOf } from './lane-job.ts'
@@ -8,10 +16,12 @@ import type { ModelQueue } from './model-queue.ts'
 import type { ModelQueues } from './model-queues.ts'
 import type { ClosedBecause } from './process-call.ts'
 import { isCalling, toCallEnd } from './stored-end.ts'
+import { readStoredAnswer, toStoredRequest } from './stored-texts.ts'
 
 export interface CallFrontierDeps {
   queues: ModelQueues
   answers: StoredAnswers
+  keys: Keys
   holdCalls: HoldCalls
   nowMs: () => number
 }
@@ -26,12 +36,12 @@ export interface CallFrontierOptions {
 export const callFrontierDefaults: CallFrontierOptions = { pollMs: 1_000, deadlineGraceMs: 2_000 }
 
 /** How this attempt ended, where it ended before this process or this lane was here. */
-export function createRecall(deps: CallFrontierDeps): (job: ModelJob) => Promise<CallEnd | null> {
+export function createRecall(deps: CallFrontierDeps): (job: RoutedJob) => Promise<CallEnd | null> {
   return async (job) => {
     const jobId = jobIdOf(idsOf(job.routed))
     for (const place of job.knownPlaces) {
       const ref = { queue: providerQueue(place.id, job.model.id), jobId }
-      const end = await endOf(deps, ref, place)
+      const end = await endOf(deps, ref, place, job)
       if (end) return end
     }
     return null
@@ -65,7 +75,8 @@ export function createCallFrontier(
     const laneClass = job.routed.step.priority
     const mine = opened.get(ref.jobId) ?? { atMs: deps.nowMs(), lost: [] }
     const put = async () => {
-      await deps.answers.open(ref, storedRequestOf(job, mine.lost.length))
+      const request = await toStoredRequest(deps.keys, job)
+      await deps.answers.open(ref, storedRequestOf(job, request, mine.lost.length))
       opened.set(ref.jobId, mine)
       await queue.add(ref.jobId, ids, laneClass)
     }
@@ -77,7 +88,7 @@ export function createCallFrontier(
     for (;;) {
       await nextLook(queue, ref, options, job.deadlineAtMs - deps.nowMs(), signal)
       const stored = await deps.answers.read(ref)
-      if (stored?.ended) return ended(toCallEnd(stored, await deps.answers.answer(ref), queue.spec.place, deps.nowMs()))
+      if (stored?.ended) return ended(await toEnd(deps, ref, stored, queue.spec.place, job))
       if (signal.aborted) return ended({ ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false })
       if (stored === null) {
         const pastDeadline = deps.nowMs() >= job.deadlineAtMs
@@ -145,11 +156,21 @@ async function closeUncalled(answers: StoredAnswers, ref: AttemptRef, why: Close
 async function endOf(
   deps: CallFrontierDeps,
   ref: AttemptRef,
-  place: ModelQueue['spec']['place'],
+  place: NamedPlace,
+  job: RoutedJob,
 ): Promise<CallEnd | null> {
   const stored = await deps.answers.read(ref)
-  if (!stored?.ended) return null
-  return toCallEnd(stored, await deps.answers.answer(ref), place, deps.nowMs())
+  return stored?.ended ? toEnd(deps, ref, stored, place, job) : null
+}
+
+async function toEnd(
+  deps: CallFrontierDeps,
+  ref: AttemptRef,
+  stored: StoredAttempt,
+  place: NamedPlace,
+  { routed }: RoutedJob,
+): Promise<CallEnd> {
+  return toCallEnd(stored, await readStoredAnswer(deps, ref, routed), place, deps.nowMs())
 }
 
 /** Until the job ends, the lane closes, or it is time to look again; soon after the deadline at the latest. */

@@ -20,7 +20,8 @@ export interface QueuedIds {
 
 /** What a worker in any replica needs for the call, and to ask again whether it may be made. */
 export interface StoredRequest {
-  request: ChatRequest
+  /** Sealed where the step's own is (stored-texts.ts). */
+  request: ChatRequest | string
   constraints: AgentStep['constraints']
   tenantId: string
   stepId: string
@@ -51,10 +52,10 @@ export function jobIdOf({ tenantId, stepId, origin, attempt }: QueuedIds): strin
   return `a${hash('sha256', JSON.stringify([tenantId, stepId, origin, attempt])).slice(0, 40)}`
 }
 
-export function storedRequestOf(job: ModelJob, vanishedCalls = 0): StoredRequest {
+export function storedRequestOf(job: ModelJob, request: StoredRequest['request'], vanishedCalls = 0): StoredRequest {
   const { step, origin, decision } = job.routed
   return {
-    request: job.hinted,
+    request,
     constraints: step.constraints,
     tenantId: step.tenantId,
     stepId: step.stepId,

@@ -6,6 +6,7 @@ import { createLedgerState } from '#lib/ledger/ledger-state'
 import { createRecordedAnswers } from '#lib/ledger/recorded-answers'
 import { tellUnreachable } from '#lib/ledger/provider-states'
 import { createStoredAnswers } from '#lib/ledger/stored-answers'
+import { openServiceKeys } from '#lib/service/data-keys'
 import { runService } from '#lib/service/run-service'
 import { createStage } from '#lib/stream/stage'
 import { stageSources } from '#lib/stream/stage-groups'
@@ -28,73 +29,78 @@ import { createWithdraw } from './withdraw.ts'
 /** What calls for other replicas' steps get at a stop, after this one's own have drained. */
 const queueGraceMs = 3_000
 
-await runService('frontier', async ({ config, log, redis, codec, policies, orders, registry, stage, closing }) => {
-  const { namespace, replica } = config
-  const settings = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
-  const workerRedis = closing.adopt(new Redis(config.redisUrl, { maxRetriesPerRequest: null }), (client) =>
-    client.disconnect(),
-  )
-  workerRedis.on('error', (error: Error) => log.warn({ err: describeError(error) }, 'Redis'))
+await runService(
+  'frontier',
+  async ({ config, log, redis, codec, policies, orders, registry, stage, checks, closing }) => {
+    const { namespace, replica } = config
+    const settings = readStageSettings(process.env, { maxInFlight: 512, commitIntervalMs: 20 })
+    const workerRedis = closing.adopt(new Redis(config.redisUrl, { maxRetriesPerRequest: null }), (client) =>
+      client.disconnect(),
+    )
+    workerRedis.on('error', (error: Error) => log.warn({ err: describeError(error) }, 'Redis'))
 
-  const answers = createStoredAnswers({ redis, namespace })
-  const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
-  const interactiveReservePpm = () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000
-  // A replay is counted with the namespace that it replays: the provider knows one account.
-  const limitsNamespace = process.env['SHUNT_LIMITS_NAMESPACE'] ?? namespace
-  const limits = createProviderLimits({ redis, namespace: limitsNamespace })
-  const metrics = createProviderMetrics(registry)
-  const clocks = { nowMs: Date.now, monotonicMs: () => performance.now(), random: Math.random }
-  const shares = { batchSharePpm, interactiveReservePpm }
-  const holdCalls = createHoldCalls({ budgets: createBudgets({ redis, namespace }), policies })
-  const queueDeps = {
-    answers,
-    limits,
-    policies,
-    orders,
-    holdCalls,
-    ledgerStands: createLedgerState({ redis, namespace }).stands,
-    metrics,
-    isGuest: limitsNamespace !== namespace,
-    redis,
-    workerRedis,
-    log,
-    ...shares,
-    ...clocks,
-  }
-  const queues = createModelQueues({
-    open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
-    env: process.env,
-    readRecorded: createRecordedAnswers({ redis, namespace }).read,
-    log,
-  })
-  createQueueMetrics(registry, queues)
-  closing.use(
-    tellUnreachable({ redis, namespace, replica, log, nowMs: Date.now }, () => unreachableModels(queues.all())),
-  )
-  closing.defer(() => queues.closeAll(queueGraceMs))
-  policies.onChange(({ policy }) => queues.apply(policy))
-
-  const schemas = closing.adopt(createSchemaProcess({ log, nowMs: Date.now }), (each) => each.close())
-
-  const resultsTopic = createResultsTopic(policies, namespace)
-  const deps = { codec, namespace, resultsTopic, stepLog: createStepLog(log), nowMs: Date.now }
-  const calls = { queues, answers, holdCalls, nowMs: Date.now }
-  return createStage(stage, {
-    ...stageSources(namespace, 'frontier'),
-    ...settings,
-    replica,
-    handle: createHandleRouted({
-      ...deps,
+    const keys = await openServiceKeys({ config, policies, checks })
+    const answers = createStoredAnswers({ redis, namespace })
+    const batchSharePpm = () => policies.inForce()?.policy.lanes.batchSharePpm ?? 200_000
+    const interactiveReservePpm = () => policies.inForce()?.policy.lanes.interactiveReservePpm ?? 100_000
+    // A replay is counted with the namespace that it replays: the provider knows one account.
+    const limitsNamespace = process.env['SHUNT_LIMITS_NAMESPACE'] ?? namespace
+    const limits = createProviderLimits({ redis, namespace: limitsNamespace })
+    const metrics = createProviderMetrics(registry)
+    const clocks = { nowMs: Date.now, monotonicMs: () => performance.now(), random: Math.random }
+    const shares = { batchSharePpm, interactiveReservePpm }
+    const holdCalls = createHoldCalls({ budgets: createBudgets({ redis, namespace }), policies })
+    const queueDeps = {
+      answers,
+      keys,
+      limits,
       policies,
-      metrics: createAttemptMetrics(registry),
-      recall: createRecall(calls),
-      withdraw: createWithdraw(calls, callFrontierDefaults),
       orders,
-      callModel: createCallFrontier(calls),
-      verifier: createVerifier(schemas),
-    }),
-    reject: createRejectRouted(deps),
-    ...shares,
-    drainMs: config.shutdownGraceMs,
-  })
-})
+      holdCalls,
+      ledgerStands: createLedgerState({ redis, namespace }).stands,
+      metrics,
+      isGuest: limitsNamespace !== namespace,
+      redis,
+      workerRedis,
+      log,
+      ...shares,
+      ...clocks,
+    }
+    const queues = createModelQueues({
+      open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
+      env: process.env,
+      readRecorded: createRecordedAnswers({ redis, namespace }).read,
+      log,
+    })
+    createQueueMetrics(registry, queues)
+    closing.use(
+      tellUnreachable({ redis, namespace, replica, log, nowMs: Date.now }, () => unreachableModels(queues.all())),
+    )
+    closing.defer(() => queues.closeAll(queueGraceMs))
+    policies.onChange(({ policy }) => queues.apply(policy))
+
+    const schemas = closing.adopt(createSchemaProcess({ log, nowMs: Date.now }), (each) => each.close())
+
+    const resultsTopic = createResultsTopic(policies, namespace)
+    const deps = { codec, namespace, keys, resultsTopic, stepLog: createStepLog(log), nowMs: Date.now }
+    const calls = { queues, answers, keys, holdCalls, nowMs: Date.now }
+    return createStage(stage, {
+      ...stageSources(namespace, 'frontier'),
+      ...settings,
+      replica,
+      handle: createHandleRouted({
+        ...deps,
+        policies,
+        metrics: createAttemptMetrics(registry),
+        recall: createRecall(calls),
+        withdraw: createWithdraw(calls, callFrontierDefaults),
+        orders,
+        callModel: createCallFrontier(calls),
+        verifier: createVerifier(schemas),
+      }),
+      reject: createRejectRouted(deps),
+      ...shares,
+      drainMs: config.shutdownGraceMs,
+    })
+  },
+)

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel'
 import { inNamespace } from '#lib/events/topics'
 import type { ProviderLimits } from '#lib/ledger/provider-limits'
+import type { Keys } from '#lib/erasure/step-texts'
 import type { StoredAnswers } from '#lib/ledger/stored-answers'
 import { ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import type { LaneClass } from '#lib/stream/capacity'
@@ -51,6 +52,7 @@ export interface ModelQueue {
 
 export interface ModelQueueDeps extends JobQueueDeps {
   answers: StoredAnswers
+  keys: Keys
   limits: ProviderLimits
   policies: ProcessCallDeps['policies']
   orders: ProcessCallDeps['orders']

@@ -1,4 +1,6 @@
 import { BrokenCircuitError, type CircuitBreakerPolicy } from 'cockatiel'
+import type { Keys } from '#lib/erasure/step-texts'
+import type { ChatRequest } from '#lib/events/chat-request'
 import type { OrdersInForce } from '#lib/control/orders-in-force'
 import type { Standing } from '#lib/control/standing'
 import type { AttemptRef, BegunCall, StoredAnswers } from '#lib/ledger/stored-answers'
@@ -15,6 +17,7 @@ import type { AccountPause } from './account-pause.ts'
 import type { Admission, CallGate } from './call-gate.ts'
 import type { StoredRequest } from './lane-job.ts'
 import { isLost } from './stored-end.ts'
+import { readStoredRequest, toStoredAnswer } from './stored-texts.ts'
 
 /** What the queue does with the job next. */
 export type CallOutcome =
@@ -26,6 +29,7 @@ export type CallOutcome =
 
 export interface ProcessCallDeps {
   answers: StoredAnswers
+  keys: Keys
   policies: { inForce(): KnownPolicy | undefined; byHash(hash: string): KnownPolicy | undefined }
   orders: Pick<OrdersInForce, 'standing'>
   chat: ChatModel
@@ -81,9 +85,13 @@ export async function processCall(
     const whyNow = whyNotCalled(deps, options.place, stored, deadlineAtMs)
     if (whyNow !== null) return await close(deps, ref, whyNow)
     if (isPaused(deps, stored)) return { kind: 'again', waitMs: pausedLookMs }
+    // Opened last: what is erased while it waits is not sent.
+    const request = await readStoredRequest(deps.keys, stored)
+    if (request === null) return await close(deps, ref, 'text_erased')
     using limit = timeLimit(deadlineAtMs - deps.nowMs(), signals.cutOff)
     const note = (of: Usage) => (usage = of)
-    return await callOnce(deps, { ...options, ref, stored, deadlineAtMs, inTime: admission.inTime, note }, limit.signal)
+    const call = { ...options, ref, stored, request, deadlineAtMs, inTime: admission.inTime, note }
+    return await callOnce(deps, call, limit.signal)
   } finally {
     await admission.leave(usage)
   }
@@ -94,6 +102,7 @@ type Usage = Parameters<Admission['leave']>[0]
 interface AdmittedCall extends ProcessCallOptions {
   ref: AttemptRef
   stored: StoredRequest
+  request: ChatRequest
   deadlineAtMs: number
   inTime: Admission['inTime']
   /** Told what of the reservation was used, as soon as that is known. */
@@ -117,7 +126,7 @@ async function callOnce(deps: ProcessCallDeps, call: AdmittedCall, signal: Abort
     if (answer === null || begun === null) return { kind: 'done' }
     note(usageOf(answer))
     if (answer.usageProblem) deps.onUsageProblem(answer.usageProblem)
-    await storeAnswer(deps, ref, begun, answer)
+    await storeAnswer(deps, call, begun, answer)
     return { kind: 'done' }
   } catch (error) {
     if (error instanceof BrokenCircuitError) return close(deps, ref, 'breaker_open')
@@ -200,10 +209,10 @@ function isPermitted(deps: ProcessCallDeps, place: NamedPlace, stored: StoredReq
 
 function callProvider(
   deps: ProcessCallDeps,
-  { modelName, stored }: AdmittedCall,
+  { modelName, stored, request }: AdmittedCall,
   signal: AbortSignal,
 ): Promise<ChatAnswer> {
-  return deps.chat.complete(stored.request, {
+  return deps.chat.complete(request, {
     model: modelName,
     maxOutputTokens: stored.maxOutputTokens,
     promptTokensBound: stored.promptTokensBound,
@@ -214,13 +223,17 @@ function callProvider(
 
 async function storeAnswer(
   deps: ProcessCallDeps,
-  ref: AttemptRef,
+  { ref, stored }: AdmittedCall,
   { callNo }: BegunCall,
   answer: ChatAnswer,
 ): Promise<void> {
   const { completion, promptTokens, completionTokens, standIn } = answer
   const end = { endedAtMs: deps.nowMs(), promptTokens, completionTokens, standIn }
-  await deps.answers.end(ref, callNo, end, { answer: completion, final: true, counts: true })
+  await deps.answers.end(ref, callNo, end, {
+    answer: await toStoredAnswer(deps.keys, stored, completion),
+    final: true,
+    counts: true,
+  })
 }
 
 async function afterFailure(
@@ -253,3 +266,4 @@ export type ClosedBecause =
   | 'quota_exhausted'
   | 'limit_too_small'
   | 'budget_exhausted'
+  | 'text_erased'

@@ -29,6 +29,7 @@ function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): Call
 }
 
 const verdictOf: Record<string, Exclude<Verdict, 'ok'>> = {
+  text_erased: 'cancelled',
   breaker_open: 'breaker_open',
   quota_exhausted: 'quota_exhausted',
   limit_too_small: 'limit_too_small',

@@ -64,6 +64,7 @@ describe('shunt labels', () => {
       failedVerification: weak,
       labels: 90,
       withoutRequest: 0,
+      sealed: 0,
     })
     expect(statSync(out).mode & 0o077).toBe(0)
     const labels = await labelsIn(out)

@@ -3,7 +3,7 @@ import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import type { ControlOrder } from '#lib/events/types.generated'
 import { parsePolicyContent, type LoadedPolicy } from '#lib/policy/load'
-import { policyOrderName } from '#lib/policy/policy-store'
+import { policyOrderName } from '#lib/policy/policy-order'
 import { createScorerAssembly, scorerBytes, type ScorerBytes } from '#lib/policy/scorer-parts'
 
 /** What a namespace's agent.policies and agent.control hold now. */

@@ -88,6 +88,7 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
       {
         codec,
         namespace,
+        keys: null,
         resultsTopic: () => inNamespace(namespace, 'agent.results'),
         scoreStep,
         budgets: unasked,
@@ -97,7 +98,13 @@ async function partsOfAStep(stack: BenchStack): Promise<{ part: string; micros: 
         decided: () => {},
         scored: () => {},
       },
-      { step: steps[i]!, request: requests[i]!, origin, contentHash: hashes[i]!, attempts: [] },
+      {
+        step: steps[i]!,
+        open: { request: requests[i]!, stripped: [], text: steps[i]!.request },
+        origin,
+        contentHash: hashes[i]!,
+        attempts: [],
+      },
       policy,
     )
   const drafts = await Promise.all(steps.map(async (_step, i) => (await handle(i)).audit!))

@@ -29,6 +29,11 @@ test('reads a step whose request is an object or JSON text', async () => {
     expect(line).toMatchObject({ step: { ...own, request: JSON.stringify(request), priority: 'interactive' } })
 })
 
+test('reads a step whose request was sealed before', async () => {
+  const sealed = 'eyJhbGciOiJkaXIifQ..aXY.dGV4dA.dGFn'
+  expect(await read([{ ...own, request: sealed }])).toMatchObject([{ step: { request: sealed } }])
+})
+
 test('reads OpenAI Batch lines: batch priority, a task each, the tenant by flag', async () => {
   const [line] = await read([batch], { tenantId: 'acme' })
   expect(line).toMatchObject({

@@ -42,7 +42,7 @@ function letter(topic: string, value: Buffer | null): DeadLetter {
 function planOf(of: DeadLetter, over: Partial<PlanDeps> & { holder?: string } = {}): Promise<RequeuePlan> {
   const { holder = null, ...deps } = over
   const claims = { holder: () => Promise.resolve(holder) }
-  return planRequeue({ codec, namespace: '', claims, policy, orders: new Map(), ...deps }, of)
+  return planRequeue({ codec, namespace: '', keys: null, claims, policy, orders: new Map(), ...deps }, of)
 }
 
 const ofStep = (over: object = {}) => letter('agent.steps.batch', Buffer.from(JSON.stringify({ ...step, ...over })))

@@ -92,7 +92,7 @@ describe('the form', () => {
     [
       'an unknown key that is like none',
       { 10: '  - { id: acme, zzz: 1 }' },
-      'p.yaml:10: tenants[0]: unknown key zzz; known here: id, allowedRegions, requiredTags, frontierAllowed, taskBudgetMicroUsd, dayBudgetMicroUsd, resultsTopic',
+      'p.yaml:10: tenants[0]: unknown key zzz; known here: id, allowedRegions, requiredTags, frontierAllowed, taskBudgetMicroUsd, dayBudgetMicroUsd, resultsTopic, texts',
     ],
     [
       'a missing key',

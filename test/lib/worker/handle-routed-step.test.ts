@@ -1,13 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { createOrdersInForce } from '#lib/control/orders-in-force'
-import type { RoutedStep } from '#lib/events/types.generated'
+import type { Attempt, RoutedStep } from '#lib/events/types.generated'
 import { createStandIn } from '#lib/models/stand-in'
 import { compilePolicy } from '#lib/policy/compile-policy'
 import { policySchema } from '#lib/policy/schema'
 import type { CallEnd } from '#lib/worker/call-end'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { openText, sealPublished } from '#lib/erasure/step-texts'
+import { sha256 } from '#lib/audit/records'
 import { createVerifier } from '#lib/verification/verifier'
 import { createHandleRouted, type RoutedStepDeps } from '#lib/worker/handle-routed-step'
 import { makeOrder } from '../control/make-order.ts'
+import { memoryKeys } from '../../support/memory-keys.ts'
 import { codec, makeStep, nowMs, recordOf } from '../../services/classifier/rig.ts'
 
 const model = (id: string, tier: 'oss' | 'frontier') => ({
@@ -56,7 +60,8 @@ const routed: RoutedStep = {
 
 function harness(
   inForce = policy(),
-  more: Partial<Pick<RoutedStepDeps, 'recall' | 'withdraw' | 'callModel' | 'nowMs'>> = {},
+  more: Partial<Pick<RoutedStepDeps, 'keys' | 'recall' | 'withdraw' | 'callModel' | 'nowMs'>> = {},
+  given: RoutedStep = routed,
 ) {
   const concluded: unknown[] = []
   const orders = createOrdersInForce({ nowMs: () => nowMs, log: { info() {}, error() {} } })
@@ -64,6 +69,7 @@ function harness(
   const handle = createHandleRouted({
     codec,
     namespace: '',
+    keys: null,
     resultsTopic: () => 'agent.results',
     nowMs: () => nowMs,
     metrics: { attempted() {}, ended() {} },
@@ -86,7 +92,7 @@ function harness(
     },
     ...more,
   })
-  const record = recordOf(codec.encode('routed-step', routed), { topic: 'agent.steps.oss' })
+  const record = recordOf(codec.encode('routed-step', given), { topic: 'agent.steps.oss' })
   const handled = () => handle(record, new AbortController().signal)
   const run = async () => (await handled()).records
   return { run, handled, orders, record, concluded, calls: () => calls }
@@ -202,4 +208,91 @@ test.each([
   const { audit = [] } = await handled()
   const records = await Promise.all(audit.map(({ body }) => codec.decode('attempt-record', body)))
   expect(records.map((record) => record.ends)).toEqual(ends)
+})
+
+describe('a sealed step', () => {
+  const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [] }
+  const place = { tenantId: 'acme-claims', stepId: 's-1', field: 'answer' } as const
+
+  async function sealed(more: Parameters<typeof harness>[1] = {}) {
+    const keys = await memoryKeys('acme-claims')
+    const given = { ...routed, step: await sealPublished(keys, routed.step) }
+    return { keys, ...harness(policy(), { keys, ...more }, given) }
+  }
+
+  const answering = (content: string, finish_reason = 'stop'): RoutedStepDeps['callModel'] =>
+    async function answer(job, signal): Promise<CallEnd> {
+      const answer = await createStandIn().complete(job.request, { model: 'open', maxOutputTokens: 8, signal })
+      const [choice] = answer.completion.choices
+      const completion = { ...answer.completion, choices: [{ ...choice!, finish_reason, message: { content } }] }
+      return { ...made, kind: 'answered', answer: { ...answer, completion: completion as never } }
+    }
+
+  test('is answered on its text; result and audit hold the sealed answer, and its hash', async () => {
+    const { handled, keys } = await sealed()
+    const { records, audit } = await handled()
+    const { status, answer } = await codec.decode('step-result', records[0]!.value)
+    expect(status).toBe('completed')
+    expect(isSealed(answer!)).toBe(true)
+    expect(JSON.parse(await openText(keys, place, answer!))).toMatchObject({ object: 'chat.completion' })
+    const attempt = await codec.decode('attempt-record', audit![0]!.body)
+    expect(attempt.answerHash).toEqual(sha256(answer!))
+  })
+
+  test('goes back with its weak answer sealed, cut where it is long', async () => {
+    const { handled, keys } = await sealed({ callModel: answering('marker '.repeat(20_000), 'length') })
+    const { records, audit } = await handled()
+    expect(records[0]!.topic).toBe('agent.steps.reroute')
+    expect(records[0]!.value!.includes('marker')).toBe(false)
+    const { attempts } = await codec.decode('routed-step', records[0]!.value)
+    const [{ answer, answerTruncated, verdict, detail }] = attempts as [Attempt]
+    // A detail can quote a schema.
+    expect([verdict, detail, answerTruncated]).toEqual(['truncated', null, true])
+    expect(await openText(keys, place, answer!)).toContain('marker marker')
+    expect((await codec.decode('attempt-record', audit![0]!.body)).answerHash).toEqual(sha256(answer!))
+  })
+
+  test('whose key is deleted during its call ends without an answer, its attempt told', async () => {
+    const { handled, keys } = await sealed({
+      callModel: async (job, signal) => {
+        const end = await answering('yes')(job, signal)
+        keys.erase('acme-claims')
+        return end
+      },
+    })
+    const { records, audit } = await handled()
+    expect(await codec.decode('step-result', records[0]!.value)).toMatchObject({
+      status: 'failed',
+      code: 'SHUNT_TEXT_ERASED',
+      answer: null,
+      attempts: [{ verdict: 'ok', answer: null }],
+    })
+    expect((await codec.decode('attempt-record', audit![0]!.body)).answerHash).toBeNull()
+  })
+
+  test('whose key was deleted before is not called: it is thrown, after what was queued is withdrawn', async () => {
+    const asked: string[] = []
+    const withdraw = (_job: unknown, why: string) => {
+      asked.push(why)
+      return Promise.resolve(null)
+    }
+    const { handled, keys, calls } = await sealed({ withdraw })
+    keys.erase('acme-claims')
+    await expect(handled()).rejects.toMatchObject({ code: 'SHUNT_TEXT_ERASED', retryable: false })
+    expect([asked, calls()]).toEqual([['text_erased'], 0])
+  })
+
+  test('I3: whose key was deleted after a call is charged for it, and decided again without its answer', async () => {
+    const answer = await createStandIn().complete(
+      { messages: [{ role: 'user', content: 'x' }] },
+      { model: 'open', maxOutputTokens: 8, signal: new AbortController().signal },
+    )
+    const { handled, keys } = await sealed({ recall: () => Promise.resolve({ ...made, kind: 'answered', answer }) })
+    keys.erase('acme-claims')
+    const { records, audit } = await handled()
+    expect(records[0]!.topic).toBe('agent.steps.reroute')
+    const { attempts } = await codec.decode('routed-step', records[0]!.value)
+    expect(attempts).toMatchObject([{ verdict: 'backend_unavailable', outcomeUnknown: true, answer: null }])
+    expect((await codec.decode('attempt-record', audit![0]!.body)).answerHash).toBeNull()
+  })
 })

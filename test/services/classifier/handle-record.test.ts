@@ -3,9 +3,12 @@ import { createOrdersInForce } from '#lib/control/orders-in-force'
 import { ShuntError } from '#lib/errors'
 import type { Attempt, DecisionOutcome } from '#lib/events/types.generated'
 import { decide } from '#lib/routing/decide'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { sealLike, sealPublished } from '#lib/erasure/step-texts'
 import { createScoreStep } from '#lib/scoring/score-step'
 import { createHandle, type HandleDeps } from '../../../services/classifier/handle-record.ts'
 import { makeOrder } from '../../lib/control/make-order.ts'
+import { memoryKeys } from '../../support/memory-keys.ts'
 import { codec, makeStep, memoryBudgets, memoryClaims, nowMs, policy, read, recordOf, stepRecord } from './rig.ts'
 
 const scoring = {
@@ -17,12 +20,13 @@ const signal = new AbortController().signal
 const newOrders = () => createOrdersInForce({ nowMs: () => nowMs, log: { info() {}, error() {} } })
 const stepLog = { concluded() {} }
 
-function classifier() {
+function classifier(change: Partial<HandleDeps> = {}) {
   const decided: DecisionOutcome[] = []
   const orders = newOrders()
   const deps: HandleDeps = {
     codec,
     namespace: '',
+    keys: null,
     resultsTopic: () => 'agent.results',
     claims: memoryClaims(),
     budgets: memoryBudgets(),
@@ -34,6 +38,7 @@ function classifier() {
     orders,
     stepLog,
     nowMs: () => nowMs,
+    ...change,
   }
   const handle = createHandle(deps)
   return {
@@ -261,4 +266,57 @@ test('every error of a bad record is a Shunt error that no retry would help', as
     expect(error).toBeInstanceOf(ShuntError)
     expect(error).toMatchObject({ retryable: false })
   }
+})
+
+describe('a sealed step', () => {
+  test('is decided on its text, byte for byte as the plain one, and goes on sealed', async () => {
+    const keys = await memoryKeys('acme-claims')
+    const step = await sealPublished(keys, makeStep())
+    const { routed, decisions } = await classifier({ keys }).handle(stepRecord(step))
+    const plain = await classifier().handle(stepRecord(makeStep()))
+    expect(routed[0]!.step).toEqual(step)
+    const { contentHash, ...decision } = decisions[0]!
+    const { contentHash: plainHash, ...plainDecision } = plain.decisions[0]!
+    expect(decision).toEqual(plainDecision)
+    expect(contentHash).not.toEqual(plainHash)
+  })
+
+  test('that is published again is a duplicate', async () => {
+    const keys = await memoryKeys('acme-claims')
+    const { handle } = classifier({ keys })
+    await handle(stepRecord(await sealPublished(keys, makeStep())))
+    const again = await handle(stepRecord(await sealPublished(keys, makeStep()), { offset: 42 }))
+    expect(again).toMatchObject({ topics: [], audit: ['duplicate'] })
+  })
+
+  test('that was moved from another step is refused, and one whose key was deleted is', async () => {
+    const keys = await memoryKeys('acme-claims')
+    const step = await sealPublished(keys, makeStep())
+    const { handle } = classifier({ keys })
+    await expect(handle(stepRecord({ ...step, stepId: 's-2' }))).rejects.toMatchObject({
+      code: 'SHUNT_TEXT_UNREADABLE',
+      ids: { stepId: 's-2' },
+    })
+    keys.erase('acme-claims')
+    await expect(handle(stepRecord(step))).rejects.toMatchObject({ code: 'SHUNT_TEXT_ERASED', ids: { stepId: 's-1' } })
+  })
+
+  test('that comes back has its weak answer opened for the bound of its hint, and hands it on sealed', async () => {
+    const keys = await memoryKeys('acme-claims')
+    const hinting = { ...policy, policy: { ...policy.policy, reroute: { hint: true } } }
+    const weak = JSON.stringify({ choices: [{ message: { content: 'a weak answer of several words' } }] })
+    const reroute = async (sealed: boolean) => {
+      const step = sealed ? await sealPublished(keys, makeStep()) : makeStep()
+      const answer = await sealLike(keys, step, 'answer', weak)
+      const { handle } = classifier({ keys, policyInForce: () => hinting })
+      const plain = await classifier().handle(stepRecord(makeStep()))
+      const routed = { ...plain.routed[0]!, step, attempts: [{ ...weakAttempt, answer }] }
+      const record = recordOf(codec.encode('routed-step', routed), { topic: 'agent.steps.reroute' })
+      return { answer, ...(await handle(record)) }
+    }
+    const { answer, routed, decisions } = await reroute(true)
+    expect(isSealed(answer)).toBe(true)
+    expect(routed[0]!.attempts[0]!.answer).toBe(answer)
+    expect(decisions[0]!.facts).toEqual((await reroute(false)).decisions[0]!.facts)
+  })
 })

@@ -42,7 +42,7 @@ function harness() {
   const step = { tenantId: 'acme', taskId: 't', batchId: null, publishedAtMs: 9_000 }
   const job = {
     routed: {
-      step: { ...step, priority: 'interactive' },
+      step: { ...step, request: '{}', priority: 'interactive' },
       origin: { topic: 's', partition: 0, offset: 1 },
       decision: { attempt: 1 },
     },
@@ -56,6 +56,7 @@ function harness() {
   const holdCalls = (_attempt: unknown, calls: number) => Promise.resolve(held.push(calls) < 2)
   const deps = {
     holdCalls,
+    keys: null,
     queues: { serving: () => queues } as unknown as ModelQueues,
     answers: answers as StoredAnswers,
   }

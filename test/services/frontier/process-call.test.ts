@@ -1,5 +1,7 @@
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel'
 import { expect, test } from 'vitest'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { openText, sealText, type Keys } from '#lib/erasure/step-texts'
 import type { Standing } from '#lib/control/standing'
 import type { StoredAnswers, StoredCall } from '#lib/ledger/stored-answers'
 import type { ChatAnswer } from '#lib/models/chat-model'
@@ -11,6 +13,7 @@ import type { ModelJob } from '#lib/worker/call-end'
 import { storedRequestOf, type StoredRequest } from '../../../services/frontier/lane-job.ts'
 import { createAccountPause } from '../../../services/frontier/account-pause.ts'
 import { processCall, type ProcessCallDeps } from '../../../services/frontier/process-call.ts'
+import { memoryKeys } from '../../support/memory-keys.ts'
 
 const policy = (change: object = {}) =>
   compilePolicy(
@@ -66,20 +69,31 @@ function harness(
     enter?: () => Promise<null>
     late?: boolean
     answer?: Partial<ChatAnswer>
+    /** In place of the plain one. */
+    request?: string
+    keys?: Keys
   } = {},
 ) {
   const log: unknown[] = []
+  const answered: unknown[] = []
+  const sent: unknown[] = []
   const held: number[] = []
   let calls = 0
   let counted = 0
   const answers: Pick<StoredAnswers, 'request' | 'read' | 'begin' | 'end' | 'close'> = {
     read: () => Promise.resolve({ ended: false, last: 0, closed: undefined, calls: change.calls ?? [] }),
-    request: () => Promise.resolve({ ...stored, ...('deadlineAtMs' in change && { deadlineAtMs: null }) }),
+    request: () =>
+      Promise.resolve({
+        ...stored,
+        ...('deadlineAtMs' in change && { deadlineAtMs: null }),
+        ...(change.request !== undefined && { request: change.request }),
+      }),
     begin: (_ref, _startedAtMs, maxCalls) =>
       Promise.resolve(change.begin === null ? null : { callNo: ++calls, left: maxCalls - ++counted }),
     end: (_ref, callNo, end, { answer, final, counts }) => {
       if (!counts) counted--
       log.push({ callNo, failure: end.failure?.reason, answered: answer !== null, final })
+      answered.push(answer)
       return Promise.resolve()
     },
     close: (_ref, why) => {
@@ -111,6 +125,7 @@ function harness(
   let asked = 0
   const deps = {
     answers: answers as StoredAnswers,
+    keys: change.keys ?? null,
     policies: {
       inForce: () => ({ hash: 'n', policy: policy(change.inForce) }),
       byHash: () => ({ hash: 'h', policy: policy() }),
@@ -118,6 +133,7 @@ function harness(
     chat: {
       complete: (...args: Parameters<typeof standIn.complete>) => {
         const outcome = outcomes[asked++]
+        sent.push(args[0])
         if (outcome instanceof ModelCallError) return Promise.reject(outcome)
         return standIn.complete(...args).then((answer) => ({ ...answer, ...change.answer }))
       },
@@ -139,7 +155,7 @@ function harness(
   const closing = new AbortController()
   const signals = { closing: closing.signal, cutOff: new AbortController().signal }
   const run = () => processCall(deps, options, ref, signals)
-  return { run, log, held, left, pauses, problems, closing, asked: () => asked }
+  return { run, log, answered, sent, held, left, pauses, problems, closing, asked: () => asked }
 }
 
 const busy = { endedAtMs: 2, promptTokens: 0, completionTokens: 0, standIn: false }
@@ -188,8 +204,8 @@ test('a step without a deadline is called, since its stored request has none eit
     hinted: stored.request,
     deadlineAtMs: Infinity,
   } as unknown as ModelJob
-  expect(storedRequestOf(job).deadlineAtMs).toBeNull()
-  expect(storedRequestOf({ ...job, deadlineAtMs: 7 }).deadlineAtMs).toBe(7)
+  expect(storedRequestOf(job, stored.request).deadlineAtMs).toBeNull()
+  expect(storedRequestOf({ ...job, deadlineAtMs: 7 }, stored.request).deadlineAtMs).toBe(7)
   const { run, log } = harness([new ModelCallError('server_error', ''), 'answer'], { deadlineAtMs: null })
   expect(await run()).toMatchObject({ kind: 'again' })
   expect(await run()).toEqual({ kind: 'done' })
@@ -325,4 +341,38 @@ test('a step that is paused while it waits in the queue is not called and comes 
   const cancelled = harness(['answer'], { is: 'cancelled' })
   expect(await cancelled.run()).toEqual({ kind: 'done' })
   expect([cancelled.asked(), cancelled.log]).toEqual([0, ['cancelled']])
+})
+
+const at = (field: 'call_request' | 'call_answer') => ({ tenantId: 'acme', stepId: 'x', field })
+
+test('a sealed request is sent as it was written, and its answer is stored sealed', async () => {
+  const keys = await memoryKeys('acme')
+  const request = await sealText(keys, at('call_request'), JSON.stringify(stored.request))
+  const { run, sent, answered } = harness(['answer'], { keys, request })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(sent).toEqual([stored.request])
+  const [answer] = answered as [string]
+  expect(isSealed(answer)).toBe(true)
+  expect(JSON.parse(await openText(keys, at('call_answer'), answer))).toMatchObject({ object: 'chat.completion' })
+})
+
+test('a request that was erased while it waited is not sent', async () => {
+  const keys = await memoryKeys('acme')
+  const request = await sealText(keys, at('call_request'), JSON.stringify(stored.request))
+  keys.erase('acme')
+  const { run, log, left, asked } = harness(['answer'], { keys, request })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect([log, left, asked()]).toEqual([['text_erased'], [{ used: 'not_sent' }], 0])
+})
+
+test('an answer that came after its key was deleted is not kept; what it used is', async () => {
+  const keys = await memoryKeys('acme')
+  const request = await sealText(keys, at('call_request'), JSON.stringify(stored.request))
+  const { run, log, left } = harness(['answer'], {
+    keys: { ...keys, newest: () => Promise.resolve(undefined) },
+    request,
+  })
+  expect(await run()).toEqual({ kind: 'done' })
+  expect(log).toEqual([{ callNo: 1, failure: undefined, answered: false, final: true }])
+  expect(left).toMatchObject([{ used: { outputTokens: expect.any(Number) as number } }])
 })

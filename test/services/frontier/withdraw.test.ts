@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { readAttempt, type StoredAnswers } from '#lib/ledger/stored-answers'
 import type { ModelJob } from '#lib/worker/call-end'
+import type { WithdrawnBecause } from '#lib/worker/handle-routed-step'
 import { createWithdraw } from '../../../services/frontier/withdraw.ts'
 
 const end = JSON.stringify({ endedAtMs: 20, promptTokens: 3, completionTokens: 2, standIn: false })
@@ -26,8 +27,11 @@ function harness(fields: Record<string, string> | null, nowMs = 50) {
     knownPlaces: [place('first'), place('second')],
     deadlineAtMs: 1_000,
   } as unknown as ModelJob
-  const withdraw = createWithdraw({ answers: answers as StoredAnswers, nowMs: () => nowMs }, { deadlineGraceMs: 100 })
-  return { withdraw: (why: 'deadline' | 'cancelled') => withdraw(job, why), closed }
+  const withdraw = createWithdraw(
+    { answers: answers as StoredAnswers, keys: null, nowMs: () => nowMs },
+    { deadlineGraceMs: 100 },
+  )
+  return { withdraw: (why: WithdrawnBecause) => withdraw(job, why), closed }
 }
 
 test('an attempt that was never queued has nothing to withdraw', async () => {
@@ -58,4 +62,12 @@ test('a call under way is waited for, until the deadline and its grace', async (
 test('an answer that came meanwhile wins', async () => {
   const answered = { state: 'ended', calls: '1', last: '1', 'start:1': '5', 'end:1': end }
   expect(await harness(answered).withdraw('cancelled')).toMatchObject({ kind: 'answered', callNo: 1 })
+})
+
+test('one whose text was erased is closed in its queue, and told of where calls were made', async () => {
+  const waiting = harness({ state: 'open' })
+  expect([await waiting.withdraw('text_erased'), waiting.closed]).toEqual([null, ['text_erased']])
+  const made = { state: 'open', calls: '1', 'start:1': '5', 'end:1': failed('timeout') }
+  const withdrawn = await harness(made).withdraw('text_erased')
+  expect(withdrawn).toMatchObject({ kind: 'failed', verdict: 'cancelled', lost: [{ callNo: 1 }] })
 })

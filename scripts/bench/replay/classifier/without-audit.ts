@@ -3,15 +3,16 @@ import { runService } from '#lib/service/run-service'
 import { createClassifierDeps, createClassifierStage } from '../../../../services/classifier/create-classifier.ts'
 import { createHandle } from '../../../../services/classifier/handle-record.ts'
 
-// The classifier's process (in a folder of its name, by which it gets its heap), but that nothing of the audit is encoded, linked or written: the peer that tells what it
-// costs. It exists here alone, since a classifier that writes no audit must not be had by a setting.
+// The classifier's process (in a folder of its name, by which it gets its heap), but that nothing of the audit is
+// encoded, linked or written: the peer that tells what it costs. It exists here alone, since a classifier that writes no
+// audit must not be had by a setting.
 
 const nothing = Buffer.alloc(0)
 
 await runService(
   'classifier',
-  (parts) => {
-    const deps = createClassifierDeps(parts)
+  async (parts) => {
+    const deps = await createClassifierDeps(parts)
     const { codec } = deps
     const handle = createHandle({
       ...deps,
@@ -21,7 +22,7 @@ await runService(
       const { records } = await handle(record, signal)
       return { records }
     }
-    return Promise.resolve(createClassifierStage(parts, deps, withoutAudit))
+    return createClassifierStage(parts, deps, withoutAudit)
   },
   { readScorer: readTrainedScorer },
 )
