@@ -3,10 +3,15 @@ import { openKafkaSource } from '#lib/audit/kafka-source'
 import type { AuditSource } from '#lib/audit/source'
 import { createCodecOver } from '#lib/events/codec'
 import { createRegistry } from '#lib/events/registry'
+import { keepHeapSmall } from '#lib/service/heap-flags'
 import { connectionOf, type CliContext } from './context.ts'
 
-/** The log that a command reads: an export, or Kafka's, in the namespace of the environment. */
+/**
+ * The log that a command reads: an export, or Kafka's, in the namespace of the environment. A long one is much garbage of
+ * which little is kept: without the limits a million decisions took 370 MB to verify, and as many to diff.
+ */
 export async function openSource(context: CliContext, { from }: { from?: string } = {}): Promise<AuditSource> {
+  keepHeapSmall(8)
   const { config, kafka, log } = connectionOf(context)
   if (from !== undefined) return openExportSource(from, { log })
   const { registryUrl, namespace } = config

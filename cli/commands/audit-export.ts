@@ -34,8 +34,6 @@ export const addAuditExportCommand: AddCommand = (audit, run) => {
     .option('--json', 'print the summary as JSON')
     .action(
       run(async (context, { out, since, until, after, json }: ExportFlags) => {
-        // Half the memory, at the same speed: a row lives for one row group.
-        await import('#lib/service/small-heap')
         const nowMs = Date.now()
         const { config, kafka } = connectionOf(context)
         await using source = await openSource(context)

@@ -6,7 +6,6 @@ import { readTrainedScorer } from '#lib/policy/scorer-file'
 import { diffPolicies, type DiffReport } from '#lib/replay/diff/diff-policies'
 import { createTextScorer } from '#lib/replay/diff/score-texts'
 import { handWeighted, type Scorer } from '#lib/routing/score'
-import { keepHeapSmall } from '#lib/service/heap-flags'
 import { openSource } from '../audit-source.ts'
 import type { AddCommand, CliContext } from '../context.ts'
 import { openKeptTexts } from '../kept-texts.ts'
@@ -17,9 +16,6 @@ import { readPolicyFile, type PolicyFile } from '../policy-file.ts'
 import { createProgress } from '../progress.ts'
 import { addRangeOptions, filterOf, rangeOf, type RangeFlags } from '../range-options.ts'
 import { exitCodes } from '../report-error.ts'
-
-/** With more, 200,000 decisions took 365 MB, and were no faster. */
-const heap = { semiSpaceMb: 8 }
 
 interface DiffFlags extends RangeFlags {
   policy: string
@@ -58,7 +54,6 @@ export const addReplayDiffCommand: AddCommand = (replay, run) => {
 async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
   const found = await readPolicyFile(context, flags.policy, flags.scorer)
   if (!found) return exitCodes.failed
-  keepHeapSmall(heap)
   await using source = await openSource(context, flags)
   const library = await readPolicyLibrary(source)
   const scorer = flags.texts ? scorerThatRunsHere(found, library) : null

@@ -3,7 +3,6 @@ import type { AuditSource } from '#lib/audit/source'
 import { newVerification, readCheckpoint, writeCheckpoint, type Verification } from '#lib/replay/checkpoint'
 import { createFactCheck } from '#lib/replay/verify-facts'
 import { verifyDecisions, type Finding } from '#lib/replay/verify-decisions'
-import { keepHeapSmall } from '#lib/service/heap-flags'
 import { openSource } from '../audit-source.ts'
 import type { AddCommand, CliContext } from '../context.ts'
 import { openKeptTexts } from '../kept-texts.ts'
@@ -22,8 +21,6 @@ interface VerifyFlags extends RangeFlags {
 
 /** Of these the first are kept and told; all are counted. */
 const mostFindings = 100
-/** Without these a million decisions took 370 MB, and were verified a quarter faster. */
-const heap = { semiSpaceMb: 8, growingPercent: 60 }
 /** Between two checkpoints, ms. */
 const checkpointEveryMs = 5_000
 
@@ -41,7 +38,6 @@ export const addReplayVerifyCommand: AddCommand = (replay, run) => {
 }
 
 async function verify(context: CliContext, flags: VerifyFlags): Promise<number> {
-  keepHeapSmall(heap)
   await using source = await openSource(context, flags)
   const question = questionOf(source.name, flags)
   const saved = flags.resume === undefined ? undefined : await readCheckpoint(flags.resume, question)

@@ -85,7 +85,9 @@ async function* entriesOf<Entry extends Place>(
   const { sinceMs, untilMs } = range
   for await (const group of within(groups, 'timestampMs', { from: sinceMs ?? -Infinity, until: untilMs })) {
     reading.signal?.throwIfAborted()
-    const entries = (await group.read()).map(row).filter((entry) => isWithin(entry, range))
+    const rows = await group.read()
+    reading.onProgress?.(rows.length)
+    const entries = rows.map(row).filter((entry) => isWithin(entry, range))
     if (entries.length > 0) yield entries
   }
 }

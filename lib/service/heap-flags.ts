@@ -1,24 +1,19 @@
 import { setFlagsFromString } from 'node:v8'
 
-export interface HeapLimits {
-  /** Half of the young generation. */
-  semiSpaceMb: number
-  /** How much the old generation may grow before it is collected again. @default 30 */
-  growingPercent?: number
-}
-
 /**
  * Holds the heap of this process small, for work that makes much garbage and keeps little: a large young generation only
  * copies it, and V8 lets the old one double before it looks. To be called before the work begins.
  *
  * Two megabytes are scavenged in a millisecond or two by one thread; on a machine whose processors are all busy, waiting
  * for helper threads to be given one took 5 to 14 ms each time.
+ *
+ * @param semiSpaceMb half of the young generation
  */
-export function keepHeapSmall({ semiSpaceMb, growingPercent = 30 }: HeapLimits): void {
+export function keepHeapSmall(semiSpaceMb: number): void {
   const flags = [
     `--max-semi-space-size=${semiSpaceMb}`,
     '--semi-space-growth-factor=1',
-    `--heap-growing-percent=${growingPercent}`,
+    '--heap-growing-percent=30',
     '--no-parallel-scavenge',
   ]
   for (const flag of flags) setFlagsFromString(flag)

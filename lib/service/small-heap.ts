@@ -5,4 +5,4 @@ import { keepHeapSmall } from './heap-flags.ts'
 // classifier's rate.
 //
 // The classifier holds nothing for long and makes the most garbage: with eight megabytes it decides a fifth more steps.
-keepHeapSmall({ semiSpaceMb: /[\\/]classifier[\\/]/.test(process.argv[1] ?? '') ? 8 : 2 })
+keepHeapSmall(/[\\/]classifier[\\/]/.test(process.argv[1] ?? '') ? 8 : 2)

@@ -60,7 +60,7 @@ export interface BodyTable {
   schema: EventName
 }
 
-/** Null: a type of record that a later release may have given a body. It is in the log's own table alone. */
+/** Null: a type that a later release knows. Its records are in the log's own table alone. */
 export const bodyTables: Readonly<Record<AuditType, BodyTable | null>> = {
   decision: { table: 'decisions', schema: 'decision-record' },
   attempt: { table: 'attempts', schema: 'attempt-record' },
@@ -68,7 +68,7 @@ export const bodyTables: Readonly<Record<AuditType, BodyTable | null>> = {
   duplicate: { table: 'duplicates', schema: 'duplicate-record' },
   operator: { table: 'orders', schema: 'operator-record' },
   lane_reset: { table: 'resets', schema: 'lane-reset-record' },
-  policy_activated: null,
+  policy_activated: { table: 'activations', schema: 'policy-activated-record' },
   unknown: null,
 }
 
