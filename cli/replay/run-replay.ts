@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ChatCompletion } from 'openai/resources/chat'
 import { createRecordedAnswers } from '#lib/ledger/recorded-answers'
 import type { RecordedAnswer } from '#lib/models/recorded-chat'
 import { copyRange, readCopied } from '#lib/replay/publish/copy-range'
@@ -98,5 +97,5 @@ function recordedAnswer(run: RecordedRun, source: string): RecordedAnswer | null
   const found = run.result(source)
   if (!found || found.answer === null || found.model === null) return null
   const { model, promptTokens, completionTokens, standIn } = found
-  return { model, completion: JSON.parse(found.answer) as ChatCompletion, promptTokens, completionTokens, standIn }
+  return { model, answer: found.answer, promptTokens, completionTokens, standIn }
 }

@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { deflateRaw, inflateRaw } from 'node:zlib'
 import type { Redis } from 'ioredis'
-import type { ReadRecorded, RecordedAnswer } from '#lib/models/recorded-chat'
+import type { RecordedAnswer, RecordedChatDeps } from '#lib/models/recorded-chat'
 import { ledgerKeys } from './keys.ts'
 import { redisError } from './lua-script.ts'
 
@@ -18,7 +18,7 @@ interface StepName {
  * expiry is for a replay that nobody goes on with. Every method throws SHUNT_REDIS_UNAVAILABLE (retryable).
  */
 export interface RecordedAnswers {
-  read: ReadRecorded
+  read: RecordedChatDeps['read']
   /** Those that are there stay: as with the step, the first record of a stepId counts. */
   add(answers: readonly { step: StepName; answer: RecordedAnswer }[]): Promise<void>
   drop(steps: readonly StepName[]): Promise<void>

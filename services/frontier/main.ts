@@ -24,6 +24,7 @@ import { modelQueueDefaults, openModelQueue } from './model-queue.ts'
 import { createModelQueues, unreachableModels } from './model-queues.ts'
 import { createProviderMetrics } from './provider-metrics.ts'
 import { createQueueMetrics } from './queue-metrics.ts'
+import { openRecordedAnswer } from './stored-texts.ts'
 import { createWithdraw } from './withdraw.ts'
 
 /** What calls for other replicas' steps get at a stop, after this one's own have drained. */
@@ -69,7 +70,7 @@ await runService(
     const queues = createModelQueues({
       open: (spec) => openModelQueue(queueDeps, spec, { ...modelQueueDefaults, namespace }),
       env: process.env,
-      readRecorded: createRecordedAnswers({ redis, namespace }).read,
+      recorded: { read: createRecordedAnswers({ redis, namespace }).read, open: openRecordedAnswer(keys) },
       log,
     })
     createQueueMetrics(registry, queues)

@@ -1,7 +1,7 @@
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { isRetryable } from '#lib/errors'
 import { windowOf } from '#lib/ledger/provider-window'
-import type { ReadRecorded } from '#lib/models/recorded-chat'
+import type { RecordedChatDeps } from '#lib/models/recorded-chat'
 import type { PolicyProvider } from '#lib/policy/schema'
 import { describeError, type Logger } from '#lib/telemetry/logger'
 import type { ModelQueue, ModelQueueSpec } from './model-queue.ts'
@@ -23,7 +23,8 @@ export interface ModelQueuesDeps {
   open: (spec: ModelQueueSpec) => ModelQueue
   env: Env
   /** Of a replay. */
-  readRecorded: ReadRecorded
+  /** For providers that serve what was recorded. */
+  recorded: RecordedChatDeps
   log: Logger
 }
 
@@ -76,12 +77,12 @@ function limitsOf({ limits }: PolicyProvider, model: string, chat: ProviderChat)
 }
 
 /** A provider that cannot be opened is left out, loudly: its steps are decided again, and the others go on. */
-function queueSpecs(policy: CompiledPolicy, { env, readRecorded, log }: ModelQueuesDeps): ModelQueueSpec[] {
+function queueSpecs(policy: CompiledPolicy, { env, recorded, log }: ModelQueuesDeps): ModelQueueSpec[] {
   const specs: ModelQueueSpec[] = []
   for (const provider of policy.providers) {
     const { id, region, complianceTags, models, maxInFlight } = provider
     try {
-      const chat = providerChat(provider, env, readRecorded)
+      const chat = providerChat(provider, env, recorded)
       if (chat.standIn)
         log.warn({ provider: id }, `STAND-IN: provider ${id} answers without a model; every such result says so`)
       for (const model of models) {

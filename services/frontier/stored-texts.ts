@@ -3,6 +3,7 @@ import { isSealed } from '#lib/erasure/sealed-text'
 import { openText, orNull, sealLike, sealText, type Keys } from '#lib/erasure/step-texts'
 import type { ChatRequest } from '#lib/events/chat-request'
 import type { AttemptRef, StoredAnswers } from '#lib/ledger/stored-answers'
+import type { RecordedChatDeps } from '#lib/models/recorded-chat'
 import type { ModelJob } from '#lib/worker/call-end'
 import type { StoredRequest } from './lane-job.ts'
 
@@ -34,6 +35,11 @@ export async function toStoredAnswer(keys: Keys, stored: OfStep, completion: Cha
   const { tenantId, stepId, request } = stored
   if (typeof request !== 'string') return completion
   return orNull(sealText(keys, { tenantId, stepId, field: 'call_answer' }, JSON.stringify(completion)))
+}
+
+/** Of a replay's recorded answers; null for one that was erased. */
+export function openRecordedAnswer(keys: Keys): RecordedChatDeps['open'] {
+  return ({ tenantId, stepId }, answer) => orNull(openText(keys, { tenantId, stepId, field: 'answer' }, answer))
 }
 
 /** Null for none, and for one that was erased. */

@@ -2,6 +2,7 @@ import type { AuditSource } from '#lib/audit/source'
 import { readBatches } from '#lib/client/range-batches'
 import { listResultsTopics } from '#lib/client/results-topics'
 import { topicSpan, type ReadDeps } from '#lib/client/topic-range'
+import { isSealed } from '#lib/erasure/sealed-text'
 import { isRetryable } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import type { DecisionRecord, StepResult } from '#lib/events/types.generated'
@@ -51,13 +52,15 @@ export async function readRecordedResults(
 /** A completed or weak answer of a frontier model can be served again; one that was cut is no JSON any more. */
 function recordedResult(result: StepResult): RecordedResult {
   const { status, tier, model, costMicroUsd, promptTokens, completionTokens, standIn } = result
-  const answer = tier === 'frontier' && isJson(result.answer) ? result.answer : null
+  const answer = tier === 'frontier' && isWhole(result.answer) ? result.answer : null
   return { status, tier, model, costMicroUsd, answer, promptTokens, completionTokens, standIn }
 }
 
-function isJson(text: string | null): boolean {
+/** Of a sealed one who serves it sees, when it is opened. */
+function isWhole(text: string | null): boolean {
+  if (text === null) return false
   try {
-    return text !== null && typeof JSON.parse(text) === 'object'
+    return isSealed(text) || typeof JSON.parse(text) === 'object'
   } catch {
     return false
   }

@@ -9,7 +9,7 @@ export interface RecordedEnd {
   costMicroUsd: number
 }
 
-/** With what a frontier model answered it, where one did: chat.completion JSON text. */
+/** With what a frontier model answered it, where one did: chat.completion JSON text, sealed where the step is. */
 export interface RecordedResult extends RecordedEnd {
   answer: string | null
   promptTokens: number

@@ -1,37 +1,49 @@
-import type { ChatCompletion } from 'openai/resources/chat'
 import { expect, test } from 'vitest'
-import { createRecordedChat, type RecordedAnswer } from '#lib/models/recorded-chat'
+import { createRecordedChat, type RecordedAnswer, type RecordedChatDeps } from '#lib/models/recorded-chat'
 
+const completion = { id: 'c', choices: [] }
 const recorded: RecordedAnswer = {
   model: 'big',
-  completion: { id: 'c', choices: [] } as unknown as ChatCompletion,
+  answer: JSON.stringify(completion),
   promptTokens: 12,
   completionTokens: 3,
   standIn: false,
 }
 const step = { tenantId: 'acme', stepId: 's', model: 'big' }
-const ask = (of: typeof step | undefined, found: RecordedAnswer | null | Error = recorded) =>
-  createRecordedChat(() => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found))).complete(
+const plain: RecordedChatDeps['open'] = (_step, answer) => Promise.resolve(answer)
+
+function ask(of: typeof step | undefined, found: RecordedAnswer | null | Error = recorded, open = plain) {
+  const read = () => (found instanceof Error ? Promise.reject(found) : Promise.resolve(found))
+  const signal = AbortSignal.timeout(1_000)
+  return createRecordedChat({ read, open }).complete(
     { messages: [] },
-    {
-      model: 'as the provider knows it',
-      maxOutputTokens: 1,
-      signal: AbortSignal.timeout(1_000),
-      ...(of && { step: of }),
-    },
+    { model: 'as the provider knows it', maxOutputTokens: 1, signal, ...(of && { step: of }) },
   )
+}
 
 test('a step gets the answer that it got when it was recorded, with its usage', async () => {
-  const { model: _, ...answer } = recorded
-  expect(await ask(step)).toEqual(answer)
+  expect(await ask(step)).toEqual({ completion, promptTokens: 12, completionTokens: 3, standIn: false })
+})
+
+test('a sealed answer is opened where it is served, as that step', async () => {
+  const sealed = { ...recorded, answer: 'eyJ…' }
+  const asked: unknown[] = []
+  const open: RecordedChatDeps['open'] = (of, answer) => {
+    asked.push(of, answer)
+    return Promise.resolve(recorded.answer)
+  }
+  expect(await ask(step, sealed, open)).toMatchObject({ completion })
+  expect(asked).toEqual([step, 'eyJ…'])
 })
 
 test.each([
-  ['nothing is recorded', step, null],
-  ['another model answered', { ...step, model: 'small' }, recorded],
-  ['no step asks', undefined, recorded],
-])('there is no answer, for good, where %s', async (_what, of, found) => {
-  await expect(ask(of, found)).rejects.toMatchObject({
+  ['nothing is recorded', step, null, plain],
+  ['another model answered', { ...step, model: 'small' }, recorded, plain],
+  ['no step asks', undefined, recorded, plain],
+  ['the answer was erased', step, recorded, () => Promise.resolve(null)],
+  ['the answer was cut', step, { ...recorded, answer: '{"id":"c","cho' }, plain],
+])('there is no answer, for good, where %s', async (_what, of, found, open) => {
+  await expect(ask(of, found, open)).rejects.toMatchObject({
     reason: 'not_recorded',
     transient: false,
     outcomeUnknown: false,
