@@ -9,7 +9,7 @@ import { formatApgr, formatShare } from '#lib/calibration/figures-text'
 import { readLabels, readRequests, type LabelledStep } from '#lib/calibration/labels'
 import { modelCard } from '#lib/calibration/model-card'
 import { policyFragment } from '#lib/calibration/policy-fragment'
-import { markThreshold, reportPage } from '#lib/calibration/report'
+import { markThreshold } from '#lib/calibration/marked-threshold'
 import { curveFigures, rankByScore } from '#lib/calibration/routing-curve'
 import { scoreLabel, withBothOutcomes, type ScoredStep } from '#lib/calibration/scored-step'
 import { writeScorerDirectory } from '#lib/calibration/scorer-directory'
@@ -119,6 +119,8 @@ export const addCalibrateCommand: AddCommand = (program, run) => {
         )
         const calibration = { scorerHash: hash, source, figures, thresholds, evaluation }
         const scored = heldOut.length > 0 ? 'labels that the scorer has not seen' : 'each label scored out of fold'
+        // What draws plots is loaded by who draws.
+        const { reportPage } = await import('#lib/calibration/report')
         const report = reportPage({
           scorerHash: hash,
           source: `${source}; ${scored}`,

@@ -5,7 +5,6 @@ import { groupPrior, nearestNeighbours, ownGroupPrior } from '#lib/calibration/b
 import { evaluate, type Evaluation, type NamedGains } from '#lib/calibration/evaluation'
 import { formatApgr, formatShare, withInterval } from '#lib/calibration/figures-text'
 import { readLabels, type LabelledStep } from '#lib/calibration/labels'
-import { reportPage } from '#lib/calibration/report'
 import { readScorerDirectory } from '#lib/calibration/scorer-directory'
 import { gainGot, scoreLabel, withBothOutcomes } from '#lib/calibration/scored-step'
 import type { AddCommand, CliContext } from '../context.ts'
@@ -45,6 +44,8 @@ export const addEvaluateCommand: AddCommand = (program, run) => {
         const running = evaluate(steps, peers, { seed: flags.seed })
         const evaluation = await inTurns(context, 'bootstrap', bootstrapDefaults.draws, running)
         if (flags.html !== undefined) {
+          // What draws plots is loaded by who draws.
+          const { reportPage } = await import('#lib/calibration/report')
           const report = { scorerHash: scorer.hash, source: basename(file), evaluation, threshold: null }
           await writeFile(flags.html, reportPage(report))
         }

@@ -1,12 +1,12 @@
+import { escapeHtml, htmlTable } from '#lib/report/html'
+import { reportStyle } from '#lib/report/style'
 import { bootstrapDefaults } from './bootstrap.ts'
 import type { CalibrationFigures } from './calibration-error.ts'
 import { withinGroups, type Evaluation, type GroupFigures, type RankingFigures } from './evaluation.ts'
 import { formatApgr, formatShare, withInterval } from './figures-text.ts'
-import { drawPlot, type PlotLine } from './report-plot.ts'
-import { reportStyle } from './report-style.ts'
-import { escapeHtml, htmlTable } from './report-text.ts'
-import { withBothOutcomes, type ScoredStep } from './scored-step.ts'
-import { escalates, type StratumThreshold, type ThresholdSet } from './thresholds.ts'
+import type { MarkedThreshold } from './marked-threshold.ts'
+import { calibrationPlot, qualityPlot } from './report-plots.ts'
+import type { StratumThreshold } from './thresholds.ts'
 
 export interface Report {
   /** null for weights that have none. */
@@ -15,27 +15,6 @@ export interface Report {
   source: string
   evaluation: Evaluation
   threshold: MarkedThreshold | null
-}
-
-/** A threshold, and what it does to the steps that are reported on. */
-export interface MarkedThreshold {
-  set: ThresholdSet
-  frontierShare: number
-  accuracy: number
-}
-
-/** null where no step has both outcomes. */
-export function markThreshold(set: ThresholdSet, steps: readonly ScoredStep[]): MarkedThreshold | null {
-  const both = withBothOutcomes(steps)
-  if (both.length === 0) return null
-  let sent = 0
-  let right = 0
-  for (const step of both) {
-    const escalated = escalates(set, step)
-    sent += Number(escalated)
-    right += Number(escalated ? step.frontier : step.oss)
-  }
-  return { set, frontierShare: sent / both.length, accuracy: right / both.length }
 }
 
 /** A page that stands alone: no script, nothing fetched, the same bytes for the same figures. */
@@ -63,57 +42,11 @@ export function reportPage(report: Report): string {
     .replaceAll(' %', '\u00a0%')
 }
 
-/** The scorer, random and the oracle have a colour of their own, the first two others one each. */
-function classOf(name: string, peers: readonly string[]): string {
-  return ['scorer', 'random', 'oracle'].includes(name) ? name : `peer-${peers.indexOf(name) % 2}`
-}
-
 function costAndQuality(rankings: readonly RankingFigures[], threshold: MarkedThreshold | null): string {
   // The order within groups is no ranking that a router would follow.
   const drawn = rankings.filter(({ name }) => name !== withinGroups)
-  const peers = drawn.map(({ name }) => name).filter((name) => !['scorer', 'random', 'oracle'].includes(name))
-  const accuracies = drawn.flatMap(({ curve }) => curve.map(({ accuracy }) => accuracy))
-  const [least, most] = [Math.min(...accuracies), Math.max(...accuracies)]
-  const room = 0.06 * (most - least)
-  const oss = drawn[0]!.curve[0]!
-  const frontier = drawn[0]!.curve.at(-1)!
-  const lines = drawn.map(({ name, curve }): PlotLine => ({
-    className: classOf(name, peers),
-    points: curve.map(({ share, accuracy }) => [share, accuracy]),
-  }))
-  const y = { title: 'right answers', from: least - room, to: Math.min(1, most + room), format: roundShare }
-  if (threshold)
-    lines.push({
-      className: 'threshold',
-      points: [y.from, y.to].map((accuracy) => [threshold.frontierShare, accuracy] as const),
-    })
-  const plot = drawPlot({
-    label: 'Share of right answers by share of steps that escalate, for each ranking',
-    x: { title: 'steps that escalate to the frontier model', from: 0, to: 1, format: roundShare },
-    y,
-    // The scorer's own line last, on top of the others.
-    lines: [...lines.slice(1), lines[0]!],
-    dots: [
-      { className: 'end', at: [0, oss.accuracy], text: `all OSS ${formatShare(oss.accuracy)}` },
-      { className: 'end', at: [1, frontier.accuracy], text: `all frontier ${formatShare(frontier.accuracy)}` },
-      ...(threshold
-        ? [
-            {
-              className: 'threshold',
-              at: [threshold.frontierShare, threshold.accuracy] as const,
-              text: `${formatShare(threshold.frontierShare)} escalate, ${formatShare(threshold.accuracy)} right`,
-            },
-          ]
-        : []),
-    ],
-  })
-  const entry = (className: string, name: string): string =>
-    `<li class="${className}"><span></span><b>${escapeHtml(name)}</b></li>`
-  const legend = drawn.map(({ name }) => entry(classOf(name, peers), name))
-  if (threshold) legend.push(entry('threshold', 'threshold'))
   return [
-    plot,
-    `<ul class="legend">${legend.join('')}</ul>`,
+    qualityPlot(drawn, threshold),
     `<p class="quiet">APGR is the mean part of the gap between the models that is closed, over all shares of steps that escalate; CPT50 and CPT80 are the shares that close 50 % and 80 % of it. In brackets: ${100 * bootstrapDefaults.confidence} % bootstrap intervals over the labels. Within groups each step counts by its place in its own group, where a prior by group is as good as random.</p>`,
     htmlTable<RankingFigures>(
       [
@@ -162,29 +95,17 @@ function thresholdSection({ set, frontierShare, accuracy }: MarkedThreshold): st
 }
 
 function calibrationSection({ ece, brier, brierSkill, baseRate, count, bins }: CalibrationFigures): string {
-  const axis = { from: 0, to: 1, format: roundShare }
   return [
     `<p>What was said of P(OSS right), held against what was seen, on ${count} labels: calibration error ${ece.toFixed(3)}, Brier score ${brier.toFixed(3)}, skill over the base rate of ${formatShare(baseRate)}: ${brierSkill === null ? 'none' : brierSkill.toFixed(3)}.</p>`,
-    drawPlot({
-      label: 'Share of right answers by the P(OSS right) that was said, in bins of equal numbers',
-      x: { title: 'P(OSS right) said', ...axis },
-      y: { title: 'right answers seen', ...axis },
-      lines: [
-        {
-          className: 'random',
-          points: [
-            [0, 0],
-            [1, 1],
-          ],
-        },
-        { className: 'scorer', points: bins.map(({ predicted, observed }) => [predicted, observed]) },
+    calibrationPlot(bins),
+    htmlTable<CalibrationFigures['bins'][number]>(
+      [
+        { title: 'P(OSS right) said', number: true, value: ({ predicted }) => formatShare(predicted) },
+        { title: 'seen', number: true, value: ({ observed }) => formatShare(observed) },
+        { title: 'labels', number: true, value: ({ count: size }) => String(size) },
       ],
-      dots: bins.map(({ count: size, predicted, observed }) => ({
-        className: 'scorer',
-        at: [predicted, observed],
-        hint: `${size} steps: said ${formatShare(predicted)}, seen ${formatShare(observed)}`,
-      })),
-    }),
+      bins,
+    ),
   ].join('\n')
 }
 
@@ -205,8 +126,4 @@ function groupSection(groups: readonly GroupFigures[]): string {
     ],
     groups,
   )
-}
-
-function roundShare(share: number): string {
-  return `${Math.round(share * 1_000) / 10} %`
 }

@@ -1,4 +1,5 @@
-import { escapeHtml, htmlTable } from '#lib/calibration/report-text'
+import { escapeHtml, htmlTable } from '#lib/report/html'
+import { reportStyle } from '#lib/report/style'
 import type { DiffReport } from '../diff/diff-policies.ts'
 import type { GroupFigures } from '../diff/tally.ts'
 import {
@@ -17,7 +18,6 @@ import {
 import { change, count, share, signedUsd, usd } from './figures-text.ts'
 import { noticesOf } from './notices.ts'
 import { costPlot, knownPlot, movesPlot, scorePlot } from './plots.ts'
-import { reportStyle } from './style.ts'
 
 export interface PageSubject {
   /** Of the policy that was tried. */

@@ -1,11 +1,10 @@
-import { escapeHtml } from '#lib/calibration/report-text'
 import type { GroupTally } from '../diff/group-tallies.ts'
 import type { MoveTally } from '../diff/move-tally.ts'
 import type { Standing } from '../diff/redecision.ts'
 import type { ScoreBins } from '../diff/score-bins.ts'
-import { renderPlot, type PlotOption } from './render-plot.ts'
+import { axisStyle, axisText, legend, renderPlot, type PlotOption } from '#lib/report/plot'
 
-/** Colours are variables of the page (style.ts). */
+/** Colours are variables of the page (lib/report/style.ts). */
 const colours: Record<Standing, string> = {
   oss: 'var(--oss)',
   frontier: 'var(--frontier)',
@@ -16,25 +15,8 @@ const colours: Record<Standing, string> = {
 }
 const before = 'var(--before)'
 const after = 'var(--after)'
-const quiet = 'var(--quiet)'
 
-const axisText = { color: quiet, fontSize: 12 }
-const axisStyle = {
-  axisLabel: axisText,
-  axisLine: { lineStyle: { color: 'var(--rule)' } },
-  splitLine: { lineStyle: { color: 'var(--grid)' } },
-  nameTextStyle: axisText,
-}
-
-/** In HTML, since the renderer knows no fonts, and takes text for narrower than it is. */
-function legend(entries: readonly { name: string; color: string }[]): string {
-  const items = entries.map(
-    ({ name, color }) => `<li style="color: ${color}"><i></i><span>${escapeHtml(name)}</span></li>`,
-  )
-  return `<ul class="legend">${items.join('')}</ul>`
-}
-
-/** Room for the longest name, for the same reason. */
+/** Room for the longest name: the renderer knows no fonts. */
 function gridFor(names: readonly string[]) {
   const longest = Math.max(0, ...names.map(({ length }) => length))
   return { left: 12 + 7.2 * longest, right: 24, top: 8, bottom: 28, outerBoundsMode: 'none' as const }

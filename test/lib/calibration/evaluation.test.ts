@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { evaluate, withinGroups, type Evaluation } from '#lib/calibration/evaluation'
-import { markThreshold, reportPage } from '#lib/calibration/report'
-import { ticks } from '#lib/calibration/report-plot'
+import { markThreshold } from '#lib/calibration/marked-threshold'
+import { reportPage } from '#lib/calibration/report'
 import type { ScoredStep } from '#lib/calibration/scored-step'
 import { seededRandom } from '#lib/calibration/seeded-random'
 import { setThresholds } from '#lib/calibration/thresholds'
@@ -98,9 +98,4 @@ test('a page without a gap between the models gives the reason in place of curve
   const page = reportPage({ scorerHash: null, source: 'x', evaluation: evaluated(scored), threshold: null })
   expect(page).toContain('there is no gap')
   expect(page.match(/<svg /g)).toHaveLength(1)
-})
-
-test('ticks are round and lie within the axis', () => {
-  expect(ticks({ from: 0, to: 1 }).map((value) => value.toFixed(1))).toEqual(['0.0', '0.2', '0.4', '0.6', '0.8', '1.0'])
-  expect(ticks({ from: 0.673, to: 0.884 }).map((value) => value.toFixed(2))).toEqual(['0.70', '0.75', '0.80', '0.85'])
 })
