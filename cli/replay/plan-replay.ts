@@ -1,5 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import { openKafkaSource } from '#lib/audit/kafka-source'
+import type { Keys } from '#lib/erasure/step-texts'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { replayNamespace } from '#lib/events/namespace'
 import { createRegistry } from '#lib/events/registry'
@@ -46,6 +47,7 @@ export interface ReplayDeps {
   config: RuntimeConfig
   /** Of the live namespace. */
   codec: Codec
+  keys: Keys
 }
 
 export interface PlannedReplay {
@@ -59,9 +61,9 @@ export interface PlannedReplay {
 
 /** Everything is read through a Kafka that cannot write to live names. Opens nothing but the codec. */
 export async function openReplayDeps(context: CliContext, id: string): Promise<ReplayDeps & { namespace: string }> {
-  const { config, kafka, log, codec } = await connect(context)
-  const namespace = replayNamespace(config.namespace, id)
-  return { namespace, config, log, codec, kafka: guardKafka(kafka, inNamespace(namespace, '')) }
+  const { kafka, ...connection } = await connect(context)
+  const namespace = replayNamespace(connection.config.namespace, id)
+  return { ...connection, namespace, kafka: guardKafka(kafka, inNamespace(namespace, '')) }
 }
 
 /** Whether anything is left of a replay. */

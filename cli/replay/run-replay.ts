@@ -68,7 +68,7 @@ export async function runReplay(
       {
         ...own,
         answers,
-        copyStep: (record) => copyStep({ codec, isWanted, shiftMs }, record, copying),
+        copyStep: (record) => copyStep({ codec, keys: deps.keys, isWanted, shiftMs }, record, copying),
         recordedAnswer: (at) => (order.frontier === 'recorded' ? recordedAnswer(run, at) : null),
       },
       {
