@@ -103,3 +103,36 @@ test('a budget caps the day of each tenant, and raises none', () => {
 test('on, with nothing to change, is the pinned policy', () => {
   expect(derive({}).hash).toBe(load().hash)
 })
+
+describe('I2: a floor of the policy in force holds, whatever the pinned one says', () => {
+  const tenants = (acme: object) => [{ id: 'acme', ...acme }, { id: 'globex' }]
+  const floor = { allowedRegions: ['eu', 'us'], requiredTags: ['baa'], frontierAllowed: false }
+  const backends = [{ ...file.backends[0], complianceTags: ['baa', 'soc2'] }]
+  const live = load({ backends, tenants: tenants(floor) })
+
+  test.each(['off', 'recorded', 'on'] as const)('%s', (frontier) => {
+    const loose = load({ backends, tenants: tenants({ allowedRegions: ['eu', 'ap'], requiredTags: ['soc2'] }) })
+    const derived = derive({ frontier }, loose, live)
+    expect(derived.policy.tenants).toMatchObject([
+      { id: 'acme', allowedRegions: ['eu'], frontierAllowed: false },
+      { id: 'globex', allowedRegions: null, requiredTags: [], frontierAllowed: true },
+    ])
+    expect(derived.policy.tenants[0]!.requiredTags.toSorted()).toEqual(['baa', 'soc2'])
+  })
+
+  test('an air-gapped site stays so', () => {
+    expect(derive({}, load(), load({ airGapped: true })).policy.airGapped).toBe(true)
+  })
+
+  test('a floor that leaves no model of the pinned policy is told of', () => {
+    const moved = load({ backends: [{ ...file.backends[0], region: 'ap' }], tenants: tenants({}) })
+    expect(() => derive({}, moved, load({ tenants: tenants({ allowedRegions: ['eu'] }) }))).toThrow(
+      /its floor leaves no model/,
+    )
+  })
+
+  test('one that is as tight leaves the policy as it is', () => {
+    const same = load({ backends, tenants: tenants({ ...floor, requiredTags: ['soc2', 'baa'] }) })
+    expect(derive({}, same, live).hash).toBe(same.hash)
+  })
+})
