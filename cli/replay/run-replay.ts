@@ -38,7 +38,7 @@ export async function runReplay(
   const own = { ...deps, codec }
   const { span, filter, source, sinceMs } = order
 
-  const env = replayEnvironment(deps.config, planned)
+  const env = replayEnvironment(deps.config, planned, process.env)
   // What fails first ends the other.
   const failed = new AbortController()
   const beginning = AbortSignal.any([signal, failed.signal])
