@@ -2,12 +2,13 @@ import { join } from 'node:path'
 import { frontierModes } from '#lib/replay/publish/derive-policy'
 import { openRecordedRun } from '#lib/replay/publish/recorded-run'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
-import type { AddCommand, CliContext } from '../context.ts'
+import { connectRedis, type AddCommand, type CliContext } from '../context.ts'
 import { oneOf, usd, wholeNumber } from '../options.ts'
 import { formatUsd, plural, writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { addRangeOptions } from '../range-options.ts'
 import { openReplayDeps, planReplay, type PlannedReplay, type ReplayFlags } from '../replay/plan-replay.ts'
+import { lockReplay } from '../replay/replay-lock.ts'
 import { removeReplay } from '../replay/remove-replay.ts'
 import { openReplayRoom } from '../replay/replay-services.ts'
 import { runReplay } from '../replay/run-replay.ts'
@@ -46,6 +47,8 @@ and services that this command starts and stops decide and answer them there. Wh
         await import('#lib/service/small-heap')
         const deps = await openReplayDeps(context, flags.id)
         const { namespace } = deps
+        using redis = connectRedis(deps.config.redisUrl)
+        await using lock = await lockReplay(redis.client, namespace)
         await using room = await openReplayRoom(namespace)
         using recorded = openRecordedRun(join(room.dir, 'recorded.db'))
         let planned: PlannedReplay | undefined
@@ -57,7 +60,7 @@ and services that this command starts and stops decide and answer them there. Wh
           const summary = await runReplay(deps, planned, room, recorded, {
             maxInFlight: flags.inFlight,
             progress,
-            signal: context.signal,
+            signal: AbortSignal.any([context.signal, lock.lost]),
           }).finally(() => progress.end())
           if (flags.cleanup) await removeReplay(deps, namespace)
           tell(context, planned, summary, flags)
