@@ -12,7 +12,7 @@ import { trainedHashOf } from '#lib/policy/scorer-choice'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import type { ScorerBytes } from '#lib/policy/scorer-parts'
 import { beginReplay } from '#lib/replay/publish/begin-replay'
-import { derivePolicy, type FrontierMode } from '#lib/replay/publish/derive-policy'
+import { demandStillFits, derivePolicy, type FrontierMode } from '#lib/replay/publish/derive-policy'
 import { asksForDecisions, fixRange, type ReplayFilter } from '#lib/replay/publish/range'
 import { readRecordedDecisions } from '#lib/replay/publish/read-recorded'
 import { readPolicies, type RecordedPolicies } from '#lib/replay/publish/recorded-policies'
@@ -155,8 +155,11 @@ async function resumeReplay(
   const codec = await createCodec({ registryUrl: deps.config.registryUrl, namespace, log: deps.log })
   const found = await readPolicies({ ...deps, codec }, { namespace, signal: context.signal })
   const order = readReplayOrder(found.order(replayOrderName), namespace)
+  const policy = found.inForce()!
+  const live = await readPolicies(deps, { namespace: order.source, signal: context.signal })
+  demandStillFits(policy, { frontier: order.frontier, live: live.inForce() })
   await readDecisions(context, deps, run, order, flags)
-  return { namespace, order, policy: found.inForce()!, codec }
+  return { namespace, order, policy, codec }
 }
 
 /** The policy of the file, else the one in force, with its scorer. Undefined where the file has problems. */

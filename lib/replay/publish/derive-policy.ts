@@ -40,6 +40,17 @@ export function derivePolicy(pinned: LoadedPolicy, options: DeriveOptions): Load
   return parsePolicy(JSON.stringify(derived, null, 2), "the replay's policy")
 }
 
+/**
+ * Before a replay goes on: that its policy is still no looser than the live one, and counts under the same limits. Throws
+ * SHUNT_REPLAY_REFUSED where it is not.
+ */
+export function demandStillFits(derived: LoadedPolicy, options: Pick<DeriveOptions, 'frontier' | 'live'>): void {
+  if (derivePolicy(derived, { ...options, budgetMicroUsd: null }).hash === derived.hash) return
+  throw refused(
+    'the policy in force has got tighter floors or other limits of providers since this replay began: begin another one, with another --id',
+  )
+}
+
 /** I2: where a tenant's texts may go is loosened by activating a policy, and by nothing else. */
 function withFloors(data: Data, pinned: Policy, live: Policy): Data {
   const tenants = data.tenants.map((tenant) => {

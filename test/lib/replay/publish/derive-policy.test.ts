@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parsePolicy, parsePolicyContent } from '#lib/policy/load'
-import { derivePolicy, type DeriveOptions } from '#lib/replay/publish/derive-policy'
+import { demandStillFits, derivePolicy, type DeriveOptions } from '#lib/replay/publish/derive-policy'
 
 const price = { inputMicroUsdPerMTok: 1_000_000, outputMicroUsdPerMTok: 2_000_000 }
 const file = {
@@ -134,5 +134,26 @@ describe('I2: a floor of the policy in force holds, whatever the pinned one says
   test('one that is as tight leaves the policy as it is', () => {
     const same = load({ backends, tenants: tenants({ ...floor, requiredTags: ['soc2', 'baa'] }) })
     expect(derive({}, same, live).hash).toBe(same.hash)
+  })
+})
+
+describe('a replay goes on', () => {
+  const tight = load({ tenants: [{ id: 'acme', allowedRegions: ['eu'] }, { id: 'globex' }] })
+  const otherLimits = load({ providers: [{ ...provider, limits: { requestsPerMinute: 9 } }] })
+
+  test.each(['off', 'recorded', 'on'] as const)('with the policy as it was made: %s', (frontier) => {
+    for (const live of [null, load(), tight])
+      demandStillFits(derive({ frontier, live, budgetMicroUsd: 400_000 }), { frontier, live })
+  })
+
+  test.each(['off', 'recorded', 'on'] as const)('I2: under no floor that was tightened since: %s', (frontier) => {
+    const derived = derive({ frontier })
+    expect(() => demandStillFits(derived, { frontier, live: tight })).toThrow(/tighter floors/)
+    demandStillFits(derive({ frontier, live: tight }), { frontier, live: load() })
+  })
+
+  test('I5: under the limits of the policy in force alone', () => {
+    expect(() => demandStillFits(derive({}), { frontier: 'on', live: otherLimits })).toThrow(/limits/)
+    demandStillFits(derive({ frontier: 'recorded' }), { frontier: 'recorded', live: otherLimits })
   })
 })
