@@ -110,7 +110,7 @@ function tell(context: CliContext, planned: PlannedReplay, summary: ReplaySummar
     `answered by: ${counts(summary.byTier)}; cost ${formatUsd(summary.costMicroUsd)}`,
     ...(summary.notRecorded > 0 ? [`${plural(summary.notRecorded, 'attempt')} found no recorded answer`] : []),
     `beside what was recorded of ${plural(compared.steps, 'step')}: ${compared.sameModel} with the same model, ` +
-      `${compared.otherModel} with another; cost ${formatUsd(compared.costMicroUsd)}, it was ${formatUsd(compared.recordedCostMicroUsd)}`,
+      `${compared.otherModel} with another, ${compared.noModel} with none in either; cost ${formatUsd(compared.costMicroUsd)}, it was ${formatUsd(compared.recordedCostMicroUsd)}`,
     `another end: ${counts(compared.statusChanges)}`,
     flags.cleanup
       ? `${namespace} is removed`
