@@ -39,7 +39,8 @@ export const addReplayPublishCommand: AddCommand = (replay, run) => {
       `
 Nothing live is written to: steps are copied into topics of the replay, with the headers x-replay-id and x-replay-source,
 and services that this command starts and stops decide and answer them there. What comes of it stays there to be looked at
-(SHUNT_NAMESPACE=replay-ID shunt results), until \`shunt replay remove --id ID\`. Open models are called as the policy says.`,
+(SHUNT_NAMESPACE=replay-ID shunt results), until \`shunt replay remove --id ID\`. Open models, and a scorer
+behind HTTP, are called as the policy says.`,
     )
     .action(
       run(async (context, flags: ReplayFlags) => {
