@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +11,7 @@ import { createKeyFile } from '#lib/erasure/key-files'
 import { isSealed } from '#lib/erasure/sealed-text'
 import { openText, sealPublished } from '#lib/erasure/step-texts'
 import { stepFromJson } from '#lib/events/parse-step'
-import { inNamespace, topicNames } from '#lib/events/topics'
+import { inNamespace, topicNames, topics } from '#lib/events/topics'
 import type { DecisionRecord, StepResult } from '#lib/events/types.generated'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
 import { readPartRecords, type ServiceName } from '../../cli/stack/part-record.ts'
@@ -65,6 +66,8 @@ beforeAll(async () => {
     { key: 'c', value: 'no step at all' },
     { key: 'd', value: json(makeStep('wrong-twin', { priority: 'batch' })) },
     { key: 'e', value: await sealed('sealed', { kind: 'reasoning' }) },
+    // As much as the broker lets in, and cannot be compressed.
+    { key: 'g', value: randomBytes(topics['agent.steps'].maxMessageBytes - 100) },
     { key: 'f', value: await sealed('sealed-wrong-twin', { kind: 'reasoning', priority: 'batch' }) },
   ])
   await pipeline.untilResults(steps.length + 5, 120_000)
@@ -94,7 +97,7 @@ async function answerOf({ tenantId, stepId, answer }: StepResult): Promise<{ sea
 async function publishRaw(messages: { key: string; value: string | Buffer }[]): Promise<void> {
   const producer = pipeline.kafka.producer()
   await producer.connect()
-  await producer.send({ topic: pipeline.topic('agent.steps'), messages })
+  for (const message of messages) await producer.send({ topic: pipeline.topic('agent.steps'), messages: [message] })
   await producer.disconnect()
 }
 
@@ -119,9 +122,9 @@ async function startReplay(id: string, ...args: string[]): Promise<RunningReplay
   let said = ''
   child.stderr.on('data', (text: Buffer) => (said += text.toString()))
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-  const topics = ['agent.steps', 'agent.steps.batch'].map((topic) => `${pipeline.namespace}.replay-${id}.${topic}`)
+  const names = ['agent.steps', 'agent.steps.batch'].map((topic) => `${pipeline.namespace}.replay-${id}.${topic}`)
   const copied = async (admin: Admin) => {
-    const ends = await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)))
+    const ends = await Promise.all(names.map((topic) => admin.fetchTopicOffsets(topic)))
     return ends.flat().reduce((sum, { high }) => sum + Number(high), 0)
   }
   return {
@@ -216,10 +219,10 @@ function expectUntouched(before: Record<string, string>, after: Record<string, s
 async function leftOf(namespace: string): Promise<string[]> {
   const prefix = inNamespace(namespace, '')
   return withAdmin(async (admin) => {
-    const topics = await admin.listTopics()
+    const found = await admin.listTopics()
     const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
     const keys = await withRedis((redis) => redis.keys(`${prefix}*`))
-    return [...topics, ...groups, ...keys, ...(await subjects())].filter((name) => name.startsWith(prefix))
+    return [...found, ...groups, ...keys, ...(await subjects())].filter((name) => name.startsWith(prefix))
   })
 }
 
@@ -252,10 +255,10 @@ test(
     expect(told).toMatchObject({
       namespace,
       frontier: 'recorded',
-      copied: recorded.size + 2,
+      copied: recorded.size + 3,
       results: recorded.size,
       duplicates: 1,
-      deadLetters: 1,
+      deadLetters: 2,
       byStatus: { completed: recorded.size },
       notRecorded: 0,
       compared: { steps: recorded.size, sameModel: recorded.size, otherModel: 0, statusChanges: {} },
