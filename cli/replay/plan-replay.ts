@@ -120,7 +120,6 @@ export async function planReplay(
     id: flags.id,
     source,
     span: await fixRange(deps, { namespace: source, sinceMs, untilMs }),
-    sinceMs: sinceMs ?? null,
     filter: filterOf(flags),
     frontier,
     pinnedHash: pinned.loaded.hash,
@@ -199,7 +198,7 @@ async function readDecisions(
   const isOn = order.frontier === 'on'
   if (!isOn && !asksForDecisions(order.filter)) return
   const { span, source: namespace } = order
-  const options = { span, namespace, sinceMs: order.sinceMs ?? undefined, signal }
+  const options = { span, namespace, signal }
   const registry = createRegistry(deps.config.registryUrl)
   await using source = openKafkaSource({ ...deps, registry }, namespace)
   const { boundMicroUsd } = await readRecordedDecisions(source, run, order.filter, options)

@@ -7,7 +7,7 @@ import type { AgentStep } from '#lib/events/types.generated'
 import type { Policy } from '#lib/policy/schema'
 import { replayHeaders } from '#lib/stream/carried-headers'
 import type { InboundRecord } from '#lib/stream/types'
-import type { ReplayFilter } from './range.ts'
+import { isInTime, type ReplayFilter, type ReplaySpan } from './range.ts'
 
 /** A record of agent.steps or its twin as the replay gets it, in the partition where it lay. */
 export interface StepCopy {
@@ -40,6 +40,7 @@ export interface CopyStepOptions {
   /** Of the replay. */
   policy: Pick<Policy, 'request' | 'tenants'>
   filter: ReplayFilter
+  times: Pick<ReplaySpan, 'sinceMs' | 'untilMs'>
 }
 
 /**
@@ -56,6 +57,7 @@ export async function copyStep(
   options: CopyStepOptions,
 ): Promise<StepCopy | null> {
   const { filter } = options
+  if (!isInTime(options.times, record.timestampMs)) return null
   const topic = outOfNamespace(options.from, record.topic)!
   const source = `${topic}/${record.partition}/${record.offset}`
   if (!deps.isWanted(source)) return null

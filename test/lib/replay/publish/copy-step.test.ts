@@ -42,7 +42,11 @@ const copy = (
     tenants = [tenant],
     shiftMs = createShift(() => nowMs),
     keys = null,
+    sinceMs = null,
+    untilMs = null,
   }: {
+    sinceMs?: number | null
+    untilMs?: number | null
     keys?: Keys
     tenants?: Policy['tenants']
     filter?: ReplayFilter
@@ -56,6 +60,7 @@ const copy = (
     to: 'live.replay-x',
     policy: { request: { unsupportedFields: 'refuse' }, tenants },
     filter,
+    times: { sinceMs, untilMs },
   })
 
 test('a copy has the bytes, key, partition and headers of its record, and names it', async () => {
@@ -111,6 +116,12 @@ test('a filter leaves out other tasks and tenants', async () => {
   expect(await copy(record(step), { filter: { tenantIds: ['globex'] } })).toBeNull()
 })
 
+test('a record goes by its own time, whatever those beside it say', async () => {
+  expect(await copy(record(step), { sinceMs: recordedAtMs, untilMs: recordedAtMs + 1 })).not.toBeNull()
+  expect(await copy(record(step), { sinceMs: recordedAtMs + 1 })).toBeNull()
+  expect(await copy(record(step), { untilMs: recordedAtMs })).toBeNull()
+})
+
 test('a step in the wrong twin is left to its moved record, unless the classifier rejects it where it lies', async () => {
   const batch = { ...step, priority: 'batch' }
   expect(await copy(record(batch), { tenants: [] })).not.toBeNull()
@@ -135,6 +146,13 @@ test('a registry that is away is no reason to take a step for garbage', async ()
   const away = new ShuntError('SHUNT_REGISTRY_UNAVAILABLE', 'away', { retryable: true })
   const unreachable = { ...codec, decode: () => Promise.reject(away) }
   const deps = { codec: unreachable, keys: null, isWanted: () => true, shiftMs: () => 0 }
-  const options = { id: 'x', from: 'live', to: 'r', policy: { request: {}, tenants: [] } as never, filter: {} }
+  const options = {
+    id: 'x',
+    from: 'live',
+    to: 'r',
+    policy: { request: {}, tenants: [] } as never,
+    filter: {},
+    times: { sinceMs: null, untilMs: null },
+  }
   await expect(copyStep(deps, record(Buffer.from([0, 0, 0, 0, 1, 2])), options)).rejects.toBe(away)
 })
