@@ -63,8 +63,14 @@ behind HTTP, are called as the policy says.`,
             progress,
             signal: AbortSignal.any([context.signal, lock.lost]),
           }).finally(() => progress.end())
-          if (flags.cleanup) await removeReplay(deps, namespace)
-          tell(context, planned, summary, flags)
+          let removed = false
+          try {
+            if (flags.cleanup) await removeReplay(deps, namespace)
+            removed = flags.cleanup === true
+          } finally {
+            // It may have taken hours.
+            tell(context, planned, summary, { ...flags, removed })
+          }
           return exitCodes.ok
         } catch (error) {
           if (planned) tellRest(context, flags.id, namespace)
@@ -86,17 +92,22 @@ function tellRest({ stderr }: CliContext, id: string, namespace: string): void {
   )
 }
 
-function tell(context: CliContext, planned: PlannedReplay, summary: ReplaySummary, flags: ReplayFlags): void {
+function tell(
+  context: CliContext,
+  planned: PlannedReplay,
+  summary: ReplaySummary,
+  { json, removed }: { json?: true; removed: boolean },
+): void {
   const { namespace, order, policy } = planned
   const { id, frontier, pinnedHash } = order
-  if (flags.json)
+  if (json)
     return writeJson(context, {
       id,
       namespace,
       policyHash: policy.hash,
       pinnedHash,
       frontier,
-      removed: flags.cleanup === true,
+      removed,
       ...summary,
     })
   const { compared } = summary
@@ -113,7 +124,7 @@ function tell(context: CliContext, planned: PlannedReplay, summary: ReplaySummar
     `beside what was recorded of ${plural(compared.steps, 'step')}: ${compared.sameModel} with the same model, ` +
       `${compared.otherModel} with another, ${compared.noModel} with none in either; cost ${formatUsd(compared.costMicroUsd)}, it was ${formatUsd(compared.recordedCostMicroUsd)}`,
     `another end: ${counts(compared.statusChanges)}`,
-    flags.cleanup
+    removed
       ? `${namespace} is removed`
       : `look at it with SHUNT_NAMESPACE=${namespace}; remove it with \`shunt replay remove --id ${id}\``,
   ])
