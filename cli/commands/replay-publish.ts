@@ -2,12 +2,13 @@ import { join } from 'node:path'
 import { frontierModes } from '#lib/replay/publish/derive-policy'
 import { openRecordedRun } from '#lib/replay/publish/recorded-run'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
-import type { AddCommand, CliContext } from '../context.ts'
+import { connectRedis, type AddCommand, type CliContext } from '../context.ts'
 import { oneOf, usd, wholeNumber } from '../options.ts'
 import { formatUsd, plural, writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { addRangeOptions } from '../range-options.ts'
 import { openReplayDeps, planReplay, type PlannedReplay, type ReplayFlags } from '../replay/plan-replay.ts'
+import { lockReplay } from '../replay/replay-lock.ts'
 import { removeReplay } from '../replay/remove-replay.ts'
 import { openReplayRoom } from '../replay/replay-services.ts'
 import { runReplay } from '../replay/run-replay.ts'
@@ -38,7 +39,8 @@ export const addReplayPublishCommand: AddCommand = (replay, run) => {
       `
 Nothing live is written to: steps are copied into topics of the replay, with the headers x-replay-id and x-replay-source,
 and services that this command starts and stops decide and answer them there. What comes of it stays there to be looked at
-(SHUNT_NAMESPACE=replay-ID shunt results), until \`shunt replay remove --id ID\`. Open models are called as the policy says.`,
+(SHUNT_NAMESPACE=replay-ID shunt results), until \`shunt replay remove --id ID\`. Open models, and a scorer
+behind HTTP, are called as the policy says.`,
     )
     .action(
       run(async (context, flags: ReplayFlags) => {
@@ -46,6 +48,8 @@ and services that this command starts and stops decide and answer them there. Wh
         await import('#lib/service/small-heap')
         const deps = await openReplayDeps(context, flags.id)
         const { namespace } = deps
+        using redis = connectRedis(deps.config.redisUrl)
+        await using lock = await lockReplay(redis.client, namespace)
         await using room = await openReplayRoom(namespace)
         using recorded = openRecordedRun(join(room.dir, 'recorded.db'))
         let planned: PlannedReplay | undefined
@@ -57,10 +61,16 @@ and services that this command starts and stops decide and answer them there. Wh
           const summary = await runReplay(deps, planned, room, recorded, {
             maxInFlight: flags.inFlight,
             progress,
-            signal: context.signal,
+            signal: AbortSignal.any([context.signal, lock.lost]),
           }).finally(() => progress.end())
-          if (flags.cleanup) await removeReplay(deps, namespace)
-          tell(context, planned, summary, flags)
+          let removed = false
+          try {
+            if (flags.cleanup) await removeReplay(deps, namespace)
+            removed = flags.cleanup === true
+          } finally {
+            // It may have taken hours.
+            tell(context, planned, summary, { ...flags, removed })
+          }
           return exitCodes.ok
         } catch (error) {
           if (planned) tellRest(context, flags.id, namespace)
@@ -82,17 +92,22 @@ function tellRest({ stderr }: CliContext, id: string, namespace: string): void {
   )
 }
 
-function tell(context: CliContext, planned: PlannedReplay, summary: ReplaySummary, flags: ReplayFlags): void {
+function tell(
+  context: CliContext,
+  planned: PlannedReplay,
+  summary: ReplaySummary,
+  { json, removed }: { json?: true; removed: boolean },
+): void {
   const { namespace, order, policy } = planned
   const { id, frontier, pinnedHash } = order
-  if (flags.json)
+  if (json)
     return writeJson(context, {
       id,
       namespace,
       policyHash: policy.hash,
       pinnedHash,
       frontier,
-      removed: flags.cleanup === true,
+      removed,
       ...summary,
     })
   const { compared } = summary
@@ -107,9 +122,9 @@ function tell(context: CliContext, planned: PlannedReplay, summary: ReplaySummar
     `answered by: ${counts(summary.byTier)}; cost ${formatUsd(summary.costMicroUsd)}`,
     ...(summary.notRecorded > 0 ? [`${plural(summary.notRecorded, 'attempt')} found no recorded answer`] : []),
     `beside what was recorded of ${plural(compared.steps, 'step')}: ${compared.sameModel} with the same model, ` +
-      `${compared.otherModel} with another; cost ${formatUsd(compared.costMicroUsd)}, it was ${formatUsd(compared.recordedCostMicroUsd)}`,
+      `${compared.otherModel} with another, ${compared.noModel} with none in either; cost ${formatUsd(compared.costMicroUsd)}, it was ${formatUsd(compared.recordedCostMicroUsd)}`,
     `another end: ${counts(compared.statusChanges)}`,
-    flags.cleanup
+    removed
       ? `${namespace} is removed`
       : `look at it with SHUNT_NAMESPACE=${namespace}; remove it with \`shunt replay remove --id ${id}\``,
   ])

@@ -1,8 +1,9 @@
 import { ShuntError } from '#lib/errors'
 import { replayNamespace } from '#lib/events/namespace'
-import { connectionOf, type AddCommand } from '../context.ts'
+import { connectionOf, connectRedis, type AddCommand } from '../context.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { demandIdle, isThere } from '../replay/plan-replay.ts'
+import { lockReplay } from '../replay/replay-lock.ts'
 import { removeReplay } from '../replay/remove-replay.ts'
 
 export const addReplayRemoveCommand: AddCommand = (replay, run) => {
@@ -15,6 +16,8 @@ export const addReplayRemoveCommand: AddCommand = (replay, run) => {
       run(async (context, { id, json }: { id: string; json?: true }) => {
         const connection = connectionOf(context)
         const namespace = replayNamespace(connection.config.namespace, id)
+        using redis = connectRedis(connection.config.redisUrl)
+        await using _lock = await lockReplay(redis.client, namespace)
         const there = await isThere(connection, namespace)
         await demandIdle(connection, namespace)
         // What a removal that was interrupted left goes too.

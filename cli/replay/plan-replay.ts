@@ -1,5 +1,6 @@
 import { ShuntError } from '#lib/errors'
 import { openKafkaSource } from '#lib/audit/kafka-source'
+import type { Keys } from '#lib/erasure/step-texts'
 import { createCodec, type Codec } from '#lib/events/codec'
 import { replayNamespace } from '#lib/events/namespace'
 import { createRegistry } from '#lib/events/registry'
@@ -11,7 +12,7 @@ import { trainedHashOf } from '#lib/policy/scorer-choice'
 import { readTrainedScorer } from '#lib/policy/scorer-file'
 import type { ScorerBytes } from '#lib/policy/scorer-parts'
 import { beginReplay } from '#lib/replay/publish/begin-replay'
-import { derivePolicy, type FrontierMode } from '#lib/replay/publish/derive-policy'
+import { demandStillFits, derivePolicy, type FrontierMode } from '#lib/replay/publish/derive-policy'
 import { asksForDecisions, fixRange, type ReplayFilter } from '#lib/replay/publish/range'
 import { readRecordedDecisions } from '#lib/replay/publish/read-recorded'
 import { readPolicies, type RecordedPolicies } from '#lib/replay/publish/recorded-policies'
@@ -46,6 +47,7 @@ export interface ReplayDeps {
   config: RuntimeConfig
   /** Of the live namespace. */
   codec: Codec
+  keys: Keys
 }
 
 export interface PlannedReplay {
@@ -59,9 +61,9 @@ export interface PlannedReplay {
 
 /** Everything is read through a Kafka that cannot write to live names. Opens nothing but the codec. */
 export async function openReplayDeps(context: CliContext, id: string): Promise<ReplayDeps & { namespace: string }> {
-  const { config, kafka, log, codec } = await connect(context)
-  const namespace = replayNamespace(config.namespace, id)
-  return { namespace, config, log, codec, kafka: guardKafka(kafka, inNamespace(namespace, '')) }
+  const { kafka, ...connection } = await connect(context)
+  const namespace = replayNamespace(connection.config.namespace, id)
+  return { ...connection, namespace, kafka: guardKafka(kafka, inNamespace(namespace, '')) }
 }
 
 /** Whether anything is left of a replay. */
@@ -118,7 +120,6 @@ export async function planReplay(
     id: flags.id,
     source,
     span: await fixRange(deps, { namespace: source, sinceMs, untilMs }),
-    sinceMs: sinceMs ?? null,
     filter: filterOf(flags),
     frontier,
     pinnedHash: pinned.loaded.hash,
@@ -153,8 +154,11 @@ async function resumeReplay(
   const codec = await createCodec({ registryUrl: deps.config.registryUrl, namespace, log: deps.log })
   const found = await readPolicies({ ...deps, codec }, { namespace, signal: context.signal })
   const order = readReplayOrder(found.order(replayOrderName), namespace)
+  const policy = found.inForce()!
+  const live = await readPolicies(deps, { namespace: order.source, signal: context.signal })
+  demandStillFits(policy, { frontier: order.frontier, live: live.inForce() })
   await readDecisions(context, deps, run, order, flags)
-  return { namespace, order, policy: found.inForce()!, codec }
+  return { namespace, order, policy, codec }
 }
 
 /** The policy of the file, else the one in force, with its scorer. Undefined where the file has problems. */
@@ -194,7 +198,7 @@ async function readDecisions(
   const isOn = order.frontier === 'on'
   if (!isOn && !asksForDecisions(order.filter)) return
   const { span, source: namespace } = order
-  const options = { span, namespace, sinceMs: order.sinceMs ?? undefined, signal }
+  const options = { span, namespace, signal }
   const registry = createRegistry(deps.config.registryUrl)
   await using source = openKafkaSource({ ...deps, registry }, namespace)
   const { boundMicroUsd } = await readRecordedDecisions(source, run, order.filter, options)

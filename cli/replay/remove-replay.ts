@@ -6,6 +6,6 @@ import { clearNamespace } from '../stack/clear-namespace.ts'
 
 /** Topics, groups, Redis keys and subjects of a replay. May be repeated. */
 export async function removeReplay(deps: { config: RuntimeConfig; log: Logger }, namespace: string): Promise<void> {
-  await clearNamespace(deps.config, namespace, deps.log)
   await removeSchemas(createRegistry(deps.config.registryUrl), namespace)
+  await clearNamespace(deps.config, namespace, deps.log)
 }

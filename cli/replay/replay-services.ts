@@ -45,27 +45,29 @@ export async function openReplayRoom(namespace: string): Promise<ReplayRoom> {
 }
 
 /**
- * What the replay's services find in their environment. The keys of providers are taken out of it unless they are to be
- * called: no policy that the replay could come to have would reach one.
+ * What the replay's services find in their environment, beside what `given`, this process's own, holds. Keys are taken out
+ * of it unless frontier models are to be called: those that the pinned policy names for its providers, and whatever else is
+ * called one, so that no other policy that is activated in the replay finds its own. What open models need stays.
  */
 export function replayEnvironment(
   config: RuntimeConfig,
   { namespace, order, policy }: Pick<PlannedReplay, 'namespace' | 'order' | 'policy'>,
+  given: Env,
 ): Env {
   const { frontier, providerKeys } = order
   const scorer = scorerOf(policy.policy)
   const asking = [...policy.policy.backends, ...(scorer.use === 'http' ? [scorer] : [])]
   const needed = new Set(asking.map(({ apiKeyEnv }) => apiKeyEnv))
-  const keys = [...providerKeys, 'OPENAI_API_KEY', 'ANTHROPIC_API_KEY']
+  const keys = [...providerKeys, ...Object.keys(given).filter((name) => name.endsWith('_API_KEY'))]
   const withheld = frontier === 'on' ? [] : keys.filter((name) => !needed.has(name))
   return {
-    ...stackEnvironment(shuntDir),
+    ...Object.fromEntries(Object.entries(stackEnvironment(shuntDir)).filter(([name]) => !given[name])),
     KAFKA_BROKERS: config.brokers.join(','),
     SCHEMA_REGISTRY_URL: config.registryUrl,
     REDIS_URL: config.redisUrl,
     SHUNT_NAMESPACE: namespace,
     // One account has one limit: calls of the replay count with those of the live services.
-    ...(frontier === 'on' && { SHUNT_LIMITS_NAMESPACE: config.namespace }),
+    SHUNT_LIMITS_NAMESPACE: frontier === 'on' ? config.namespace : undefined,
     ...Object.fromEntries(withheld.map((name) => [name, undefined])),
   }
 }

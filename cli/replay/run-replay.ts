@@ -36,14 +36,14 @@ export async function runReplay(
   const { progress } = options
   const signal = AbortSignal.any([options.signal, room.failed])
   const own = { ...deps, codec }
-  const { span, filter, source, sinceMs } = order
+  const { span, filter, source } = order
 
-  const env = replayEnvironment(deps.config, planned)
+  const env = replayEnvironment(deps.config, planned, process.env)
   // What fails first ends the other.
   const failed = new AbortController()
   const beginning = AbortSignal.any([signal, failed.signal])
   const orFail = (work: Promise<void>) => work.catch((error: unknown) => failed.abort(error))
-  const recorded = { namespace: source, span, sinceMs: sinceMs ?? undefined, signal: beginning }
+  const recorded = { namespace: source, span, signal: beginning }
   await Promise.all([orFail(room.start(env, beginning)), orFail(readRecordedResults(deps, run, recorded))])
   beginning.throwIfAborted()
 
@@ -63,12 +63,12 @@ export async function runReplay(
   try {
     const shiftMs = createShift(Date.now)
     const isWanted = asksForDecisions(filter) ? run.isWanted : () => true
-    const copying = { id: order.id, from: source, to: namespace, policy: policy.policy, filter }
+    const copying = { id: order.id, from: source, to: namespace, policy: policy.policy, filter, times: span }
     await copyRange(
       {
         ...own,
         answers,
-        copyStep: (record) => copyStep({ codec, isWanted, shiftMs }, record, copying),
+        copyStep: (record) => copyStep({ codec, keys: deps.keys, isWanted, shiftMs }, record, copying),
         recordedAnswer: (at) => (order.frontier === 'recorded' ? recordedAnswer(run, at) : null),
       },
       {

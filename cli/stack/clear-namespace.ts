@@ -7,12 +7,14 @@ import type { StackAddresses } from './stack.ts'
 
 /**
  * Removes topics, groups and Redis keys of a namespace that a run made for itself on parts that others use, too. Its
- * schemas stay in the registry, where an id is never to be given twice. Refuses the empty namespace.
+ * schemas stay in the registry, where an id is never to be given twice. Topics go last: while one is there, the namespace is
+ * seen to be there, and what is left of it can be removed again. Refuses the empty namespace.
  */
 export async function clearNamespace(addresses: StackAddresses, namespace: string, log: Logger): Promise<void> {
   if (namespace === '') throw new RangeError('the empty namespace is everything')
   const prefix = inNamespace(namespace, '')
-  await Promise.all([clearKafka(addresses, prefix, log), clearRedis(addresses.redisUrl, prefix)])
+  await clearRedis(addresses.redisUrl, prefix)
+  await clearKafka(addresses, prefix, log)
 }
 
 async function clearKafka(addresses: StackAddresses, prefix: string, log: Logger): Promise<void> {

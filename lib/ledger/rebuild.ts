@@ -32,11 +32,11 @@ export interface RebuildOptions {
   dedupeWindowMs: number
   /**
    * A decision that was made before the ledger was lost may be committed this much later; its transaction ends in ten
-   * seconds. Nothing is decided until it has been folded in. Not waited for where the log is empty.
+   * seconds. Nothing is decided until it has been folded in. Not waited for where nothing ever was.
    * @default 12_000
    */
   settleMs?: number
-  /** The log is empty: nothing was ever decided. Awaited before the ledger stands. */
+  /** The log holds nothing, or orders alone: nothing was ever decided. Awaited before the ledger stands. */
   onEmpty?: () => Promise<void>
   onProgress?: (progress: RebuildProgress) => void
   signal?: AbortSignal
@@ -67,7 +67,8 @@ export async function rebuildLedger(deps: RebuildDeps, options: RebuildOptions):
   try {
     const reader = createLogReader(deps, options, rebuild, signal)
     await reader.read('agent.control')
-    if ((await reader.read('agent.audit')) > 0) {
+    await reader.read('agent.audit')
+    if (reader.sawWork()) {
       await sleep(Math.max(0, startedAtMs + (options.settleMs ?? 12_000) - deps.nowMs()), undefined, { signal })
       await reader.read('agent.audit')
     } else await options.onEmpty?.()
@@ -113,6 +114,7 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
   const chains = new Map<string, Promise<unknown>>()
   let underWay = 0
   let folded = 0
+  let sawWork = false
   let failure: { error: unknown } | null = null
 
   /** Claims are no part of the fold: the first record of a step was claimed when it was decided. */
@@ -134,6 +136,8 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
       await inTurn(at.place, () => foldFeedback(fold, codec, record, at))
     } else {
       const link = await codec.decode('audit-record', record.value)
+      // The ledger writes orders down by itself, the first policy's among them, and that perhaps before it is read here.
+      sawWork ||= link.type !== 'operator' && link.type !== 'policy_activated'
       await inTurn(at.place, async () => {
         await foldAuditRecord(fold, codec, link, at)
         if (link.type === 'decision') await restoreClaim(link.body)
@@ -162,10 +166,10 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
 
   return {
     folded: () => folded,
+    /** Whether the audit holds anything but orders. */
+    sawWork: () => sawWork,
     positions: () => Object.fromEntries(positions),
-    /** How many it was. */
-    async read(topic: Topic): Promise<number> {
-      const before = folded
+    async read(topic: Topic): Promise<void> {
       const name = inNamespace(namespace, topic)
       const total = folded + (await countRecords(deps, name, startOf(name, topic, positions)))
       const tail = createTail(deps, {
@@ -190,7 +194,6 @@ function createLogReader(deps: RebuildDeps, options: RebuildOptions, rebuild: Re
       }
       if (failure) throw failure.error
       options.onProgress?.({ folded, total: Math.max(total, folded) })
-      return folded - before
     },
   }
 }

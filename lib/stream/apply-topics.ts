@@ -39,6 +39,8 @@ export interface ApplyTopicsOptions {
   retention?: ReadonlyMap<string, number>
   /** Lets `retention` be shorter than what a topic has, which deletes records. @default false */
   shorten?: boolean
+  /** Of topics that are made now, by their names without namespace. @default as Shunt creates them */
+  maxMessageBytes?: ReadonlyMap<Topic, number>
   /** Who applies; stands in the markers. */
   actor: string
 }
@@ -89,7 +91,10 @@ async function ensureTopics(
   options: ApplyTopicsOptions,
 ): Promise<Pick<AppliedTopics, 'created' | 'grown' | 'retained'>> {
   const existing = new Set(await admin.listTopics())
-  const shared = topicNames.map((topic) => ({ topic: inNamespace(options.namespace, topic), spec: topics[topic] }))
+  const shared = topicNames.map((topic) => {
+    const maxMessageBytes = options.maxMessageBytes?.get(topic) ?? topics[topic].maxMessageBytes
+    return { topic: inNamespace(options.namespace, topic), spec: { ...topics[topic], maxMessageBytes } }
+  })
   const given = (options.resultsTopics ?? []).map((topic) => inNamespace(options.namespace, topic))
   const ofTenants = new Set([...existing].filter((topic) => isResultsTopic(options.namespace, topic)).concat(given))
   for (const { topic } of shared) ofTenants.delete(topic)

@@ -32,7 +32,7 @@ let failed = false
 beforeAll(async () => {
   dir = await createRunDirectory('test')
   startGuardian(dir)
-  kafka = await startSecuredKafka(dir, [...roles, 'globex', 'stranger'])
+  kafka = await startSecuredKafka(dir, [...roles, 'globex', 'stranger', 'replayer'])
   for (const role of roles) await kafka.grant(role, namespace, role)
   await kafka.grant('publisher', namespace, 'globex', { resultsTopic })
   pipeline = await startPipeline({
@@ -141,6 +141,17 @@ describe('with what `shunt topics acls` grants, and nothing else', () => {
       ['topics', 'list'],
     ])
       expect(await shunt('auditor', ...args), args.join(' ')).toMatchObject({ code: 0 })
+  })
+
+  test('a replay reads as an auditor does, and writes under its own prefix alone', async () => {
+    await kafka.grant('auditor', namespace, 'replayer')
+    await kafka.grantAll('replayer', `${namespace}.replay-`)
+    const published = await shunt('replayer', 'replay', 'publish', '--id', 'acl', '--json')
+    expect(published, published.stderr).toMatchObject({ code: 0 })
+    expect(JSON.parse(published.stdout)).toMatchObject({ namespace: `${namespace}.replay-acl`, notRecorded: 0 })
+    const removed = await shunt('replayer', 'replay', 'remove', '--id', 'acl')
+    expect(removed, removed.stderr).toMatchObject({ code: 0 })
+    expect(await refusal('replayer', 'agent.steps')).toMatch(/uthorized/)
   })
 
   test('nobody else writes what was routed, decided or ordered', async () => {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -5,7 +6,12 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import type { Admin } from 'kafkajs'
 import { afterAll, beforeAll, expect, inject, onTestFailed, test } from 'vitest'
-import { inNamespace, topicNames } from '#lib/events/topics'
+import { openDataKeys } from '#lib/erasure/data-keys'
+import { createKeyFile } from '#lib/erasure/key-files'
+import { isSealed } from '#lib/erasure/sealed-text'
+import { openText, sealPublished } from '#lib/erasure/step-texts'
+import { stepFromJson } from '#lib/events/parse-step'
+import { inNamespace, topicNames, topics } from '#lib/events/topics'
 import type { DecisionRecord, StepResult } from '#lib/events/types.generated'
 import type { ReplaySummary } from '#lib/replay/publish/summary'
 import { readPartRecords, type ServiceName } from '../../cli/stack/part-record.ts'
@@ -21,18 +27,27 @@ import { waitUntil } from '../support/wait-until.ts'
 type Told = ReplaySummary & { namespace: string; policyHash: string; pinnedHash: string; frontier: string }
 
 const leftMs = 600_000
+const keysDir = mkdtempSync(join(tmpdir(), 'shunt-keys-'))
+const keys = openDataKeys(keysDir)
 let pipeline: Pipeline
 let failed = false
 /** By stepId. */
 let recorded: Map<string, StepResult>
+/** Of commands, and of the services that they start. */
+let env: Record<string, string>
 
 beforeAll(async () => {
+  await createKeyFile(keysDir, 'initech', Date.now())
+  const withKeys = { SHUNT_DATA_KEYS: keysDir }
   pipeline = await startPipeline({
     stack: inject('stack'),
     partitions: 2,
     providerLimits: { requestsPerMinute: 10_000 },
     oss: [{ latencyMs: 100 }],
+    serviceEnv: { classifier: withKeys, 'oss-pool': withKeys, frontier: withKeys },
+    policy: { tenants: [{ id: 'acme' }, { id: 'globex' }, { id: 'initech', texts: 'sealed' }] },
   })
+  env = { ...pipeline.env, ...withKeys }
   const { client } = pipeline
   const steps = [
     ...Array.from({ length: 12 }, (_, i) => makeStep(`open-${i}`)),
@@ -50,8 +65,12 @@ beforeAll(async () => {
     { key: 'b', value: twice },
     { key: 'c', value: 'no step at all' },
     { key: 'd', value: json(makeStep('wrong-twin', { priority: 'batch' })) },
+    { key: 'e', value: await sealed('sealed', { kind: 'reasoning' }) },
+    // As much as the broker lets in, and cannot be compressed.
+    { key: 'g', value: randomBytes(topics['agent.steps'].maxMessageBytes - 100) },
+    { key: 'f', value: await sealed('sealed-wrong-twin', { kind: 'reasoning', priority: 'batch' }) },
   ])
-  await pipeline.untilResults(steps.length + 3, 120_000)
+  await pipeline.untilResults(steps.length + 5, 120_000)
   await pipeline.untilIdle()
   recorded = new Map((await pipeline.collectResults()).map((result) => [result.stepId, result]))
   // From here on whatever changes under a live name was changed by a replay.
@@ -60,19 +79,30 @@ beforeAll(async () => {
 
 afterAll(async () => {
   if (!pipeline) return
-  await runShunt(pipeline.env, ['replay', 'remove', '--id', 'one'])
+  await runShunt(env, ['replay', 'remove', '--id', 'one'])
   await pipeline.stopAll({ failed })
+  rmSync(keysDir, { recursive: true })
 })
 
-async function publishRaw(messages: { key: string; value: string }[]): Promise<void> {
+async function sealed(stepId: string, more: Parameters<typeof makeStep>[1]): Promise<Buffer> {
+  const step = stepFromJson(makeStep(stepId, { tenantId: 'initech', ...more }))
+  return pipeline.codec.encode('step', await sealPublished(keys, step))
+}
+
+/** An answer as its tenant reads it. */
+async function answerOf({ tenantId, stepId, answer }: StepResult): Promise<{ sealed: boolean; text: string }> {
+  return { sealed: isSealed(answer!), text: await openText(keys, { tenantId, stepId, field: 'answer' }, answer!) }
+}
+
+async function publishRaw(messages: { key: string; value: string | Buffer }[]): Promise<void> {
   const producer = pipeline.kafka.producer()
   await producer.connect()
-  await producer.send({ topic: pipeline.topic('agent.steps'), messages })
+  for (const message of messages) await producer.send({ topic: pipeline.topic('agent.steps'), messages: [message] })
   await producer.disconnect()
 }
 
 async function replay(id: string, ...args: string[]): Promise<Told> {
-  const ended = await runShunt(pipeline.env, ['replay', 'publish', '--id', id, '--json', ...args])
+  const ended = await runShunt(env, ['replay', 'publish', '--id', id, '--json', ...args])
   if (ended.code !== 0) throw new Error(`exit ${ended.code}: ${ended.stderr}`)
   return JSON.parse(ended.stdout) as Told
 }
@@ -87,14 +117,14 @@ interface RunningReplay {
 
 async function startReplay(id: string, ...args: string[]): Promise<RunningReplay> {
   const child = spawn(process.execPath, [shuntMain, 'replay', 'publish', '--id', id, ...args], {
-    env: { ...process.env, ...pipeline.env },
+    env: { ...process.env, ...env },
   })
   let said = ''
   child.stderr.on('data', (text: Buffer) => (said += text.toString()))
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-  const topics = ['agent.steps', 'agent.steps.batch'].map((topic) => `${pipeline.namespace}.replay-${id}.${topic}`)
+  const names = ['agent.steps', 'agent.steps.batch'].map((topic) => `${pipeline.namespace}.replay-${id}.${topic}`)
   const copied = async (admin: Admin) => {
-    const ends = await Promise.all(topics.map((topic) => admin.fetchTopicOffsets(topic)))
+    const ends = await Promise.all(names.map((topic) => admin.fetchTopicOffsets(topic)))
     return ends.flat().reduce((sum, { high }) => sum + Number(high), 0)
   }
   return {
@@ -152,7 +182,11 @@ async function withRedis<T>(use: (redis: Redis) => Promise<T>): Promise<T> {
   }
 }
 
-/** Everything under a live name: where topics end, what groups have committed, what Redis holds. */
+async function subjects(): Promise<string[]> {
+  return (await (await fetch(`${inject('stack').registryUrl}/subjects`)).json()) as string[]
+}
+
+/** Everything under a live name: where topics end, what groups have committed, what Redis and the registry hold. */
 async function liveState(): Promise<Record<string, string>> {
   const { namespace } = pipeline
   const prefix = inNamespace(namespace, '')
@@ -168,6 +202,8 @@ async function liveState(): Promise<Record<string, string>> {
       const found = (await redis.keys(`${prefix}*`)).filter(isLive)
       return Promise.all(found.map(async (key) => [key, (await redis.dumpBuffer(key))?.toString('hex') ?? ''] as const))
     })
+    for (const subject of (await subjects()).filter((name) => isLive(name) || name.startsWith('dev.shunt.audit.')))
+      state.push([subject, await (await fetch(`${inject('stack').registryUrl}/subjects/${subject}/versions`)).text()])
     return Object.fromEntries([...state, ...keys])
   })
 }
@@ -183,11 +219,10 @@ function expectUntouched(before: Record<string, string>, after: Record<string, s
 async function leftOf(namespace: string): Promise<string[]> {
   const prefix = inNamespace(namespace, '')
   return withAdmin(async (admin) => {
-    const topics = await admin.listTopics()
+    const found = await admin.listTopics()
     const groups = (await admin.listGroups()).groups.map(({ groupId }) => groupId)
     const keys = await withRedis((redis) => redis.keys(`${prefix}*`))
-    const subjects = (await (await fetch(`${inject('stack').registryUrl}/subjects`)).json()) as string[]
-    return [...topics, ...groups, ...keys, ...subjects].filter((name) => name.startsWith(prefix))
+    return [...found, ...groups, ...keys, ...(await subjects())].filter((name) => name.startsWith(prefix))
   })
 }
 
@@ -213,17 +248,17 @@ test(
     expect(await stopped.ended, stopped.said()).toBe(130)
     expect(stopped.said()).toContain('--id one --resume')
 
-    const again = await runShunt(pipeline.env, ['replay', 'publish', '--id', 'one'])
+    const again = await runShunt(env, ['replay', 'publish', '--id', 'one'])
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining('SHUNT_REPLAY_REFUSED') as string })
 
     const told = await replay('one', '--resume')
     expect(told).toMatchObject({
       namespace,
       frontier: 'recorded',
-      copied: recorded.size + 2,
+      copied: recorded.size + 3,
       results: recorded.size,
       duplicates: 1,
-      deadLetters: 1,
+      deadLetters: 2,
       byStatus: { completed: recorded.size },
       notRecorded: 0,
       compared: { steps: recorded.size, sameModel: recorded.size, otherModel: 0, statusChanges: {} },
@@ -235,12 +270,13 @@ test(
     await using records = await recordsOf(namespace)
     const results = await records.collectResults()
     expect(results.map(({ stepId }) => stepId).toSorted()).toEqual([...recorded.keys()].toSorted())
-    for (const { stepId, answer, tier, tenantId } of results)
-      expect({ answer, tier, tenantId }, stepId).toEqual({
-        answer: tier === 'frontier' ? recorded.get(stepId)!.answer : answer,
-        tier: recorded.get(stepId)!.tier,
-        tenantId: recorded.get(stepId)!.tenantId,
-      })
+    for (const result of results) {
+      const { stepId, tier, tenantId } = result
+      const before = recorded.get(stepId)!
+      expect({ tier, tenantId }, stepId).toEqual({ tier: before.tier, tenantId: before.tenantId })
+      if (tier === 'frontier') expect(await answerOf(result), stepId).toEqual(await answerOf(before))
+    }
+    expect(await answerOf(results.find(({ stepId }) => stepId === 'sealed')!)).toMatchObject({ sealed: true })
     for (const { headers } of records.read('agent.results')) {
       expect(headers['x-replay-id']).toBe('one')
       expect(headers['x-replay-source']).toMatch(/^agent\.steps(\.batch)?\/\d+\/\d+$/)
@@ -330,7 +366,7 @@ test(
       rmSync(dir, { recursive: true })
     }
     expect(pipeline.models.frontier.arrivals.length).toBe(calls)
-    expect(await runShunt(pipeline.env, ['replay', 'remove', '--id', 'two'])).toMatchObject({ code: 0 })
+    expect(await runShunt(env, ['replay', 'remove', '--id', 'two'])).toMatchObject({ code: 0 })
   },
 )
 
@@ -342,7 +378,7 @@ test(
     const before = await liveState()
     const calls = pipeline.models.frontier.arrivals.length
     const only = ['--frontier', 'on', '--tier', 'frontier', '--tenant', 'globex']
-    const unasked = await runShunt(pipeline.env, ['replay', 'publish', '--id', 'three', ...only])
+    const unasked = await runShunt(env, ['replay', 'publish', '--id', 'three', ...only])
     expect(unasked.code).toBe(1)
     expect(unasked.stderr).toMatch(/could cost at most: \$0\.\d+[\s\S]*add --yes/)
     expect(await leftOf(`${pipeline.namespace}.replay-three`)).toEqual([])
@@ -356,7 +392,7 @@ test(
     expectUntouched(before, after, limits)
     const log = `${pipeline.namespace}.{provider~frontier}:limit:log`
     expect(after[log]).not.toBe(before[log])
-    const removed = await runShunt(pipeline.env, ['replay', 'remove', '--id', 'three'])
+    const removed = await runShunt(env, ['replay', 'remove', '--id', 'three'])
     expect(removed).toMatchObject({ code: 0, stdout: `${told.namespace} is removed\n` })
     expect(await leftOf(told.namespace)).toEqual([])
   },

@@ -18,6 +18,8 @@ export interface SecuredKafka {
   envOf(user: string): Record<string, string>
   /** Grants what `shunt topics acls` prints for the role. */
   grant(role: Role, namespace: string, user: string, options?: AclOptions): Promise<void>
+  /** Lets the user do everything with topics, groups and transactional ids that begin with the prefix. */
+  grantAll(user: string, prefix: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -102,6 +104,20 @@ export async function startSecuredKafka(dir: string, users: readonly string[]): 
     }),
     async grant(role, namespace, user, options) {
       await admin.createAcls({ acl: aclsOf(role, namespace, options).flatMap((acl) => entriesOf(acl, user)) })
+    },
+    async grantAll(user, prefix) {
+      const { TOPIC, GROUP, TRANSACTIONAL_ID } = AclResourceTypes
+      await admin.createAcls({
+        acl: [TOPIC, GROUP, TRANSACTIONAL_ID].map((resourceType) => ({
+          principal: `User:${user}`,
+          host: '*',
+          permissionType: AclPermissionTypes.ALLOW,
+          operation: AclOperationTypes.ALL,
+          resourceName: prefix,
+          resourceType,
+          resourcePatternType: ResourcePatternTypes.PREFIXED,
+        })),
+      })
     },
     async stop() {
       await admin.disconnect()

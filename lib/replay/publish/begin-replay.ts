@@ -32,6 +32,12 @@ export interface BeginReplayOptions {
 }
 
 /**
+ * A copy has headers more than its record, and may be compressed less well. What was just let in live, were it garbage,
+ * would else be refused here, and the replay never come past it.
+ */
+const roomForCopyBytes = 4 * 1024 * 1024
+
+/**
  * Makes the namespace of a replay: schemas, topics with as many partitions as the live ones, the policy in force, and
  * last the order that says what is replayed, so that a replay which has one can be resumed. Throws as its parts do.
  */
@@ -48,6 +54,7 @@ export async function beginReplay(deps: BeginReplayDeps, options: BeginReplayOpt
       actor,
       partitions: await mostPartitions(deps, order.source),
       resultsTopics: ownResultsTopics(policy.policy),
+      maxMessageBytes: new Map(sourceTopics.map((topic) => [topic, roomForCopyBytes])),
     },
   )
   await activatePolicy({ kafka, codec, nowMs }, policy, { namespace, actor, reason, scorer })

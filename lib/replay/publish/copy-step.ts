@@ -1,13 +1,13 @@
+import { openStep, type Keys } from '#lib/erasure/step-texts'
 import { isRetryable } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { isJson, parseStep } from '#lib/events/parse-step'
 import { inNamespace, outOfNamespace, twinFor } from '#lib/events/topics'
 import type { AgentStep } from '#lib/events/types.generated'
-import { validateStep } from '#lib/events/validate-step'
 import type { Policy } from '#lib/policy/schema'
 import { replayHeaders } from '#lib/stream/carried-headers'
 import type { InboundRecord } from '#lib/stream/types'
-import type { ReplayFilter } from './range.ts'
+import { isInTime, type ReplayFilter, type ReplaySpan } from './range.ts'
 
 /** A record of agent.steps or its twin as the replay gets it, in the partition where it lay. */
 export interface StepCopy {
@@ -24,6 +24,8 @@ export interface StepCopy {
 
 export interface CopyStepDeps {
   codec: Codec
+  /** As the replay's classifier has them. */
+  keys: Keys
   /** Whether a decision on the step is as the filter asks. */
   isWanted: (source: string) => boolean
   /** How much later the step has its deadline in the replay, ms. */
@@ -38,6 +40,7 @@ export interface CopyStepOptions {
   /** Of the replay. */
   policy: Pick<Policy, 'request' | 'tenants'>
   filter: ReplayFilter
+  times: Pick<ReplaySpan, 'sinceMs' | 'untilMs'>
 }
 
 /**
@@ -46,7 +49,7 @@ export interface CopyStepOptions {
  * can be read of is copied too, unless a filter asks for certain steps: the replay shows the same dead letter.
  *
  * A step that was published to the wrong twin lies in the right one too, whither the classifier has moved it: that record
- * is copied, and not this one. Throws SHUNT_REGISTRY_UNAVAILABLE (retryable).
+ * is copied, and not this one. Throws SHUNT_REGISTRY_UNAVAILABLE and SHUNT_DATA_KEYS_UNAVAILABLE (both retryable).
  */
 export async function copyStep(
   deps: CopyStepDeps,
@@ -54,12 +57,14 @@ export async function copyStep(
   options: CopyStepOptions,
 ): Promise<StepCopy | null> {
   const { filter } = options
+  if (!isInTime(options.times, record.timestampMs)) return null
   const topic = outOfNamespace(options.from, record.topic)!
   const source = `${topic}/${record.partition}/${record.offset}`
   if (!deps.isWanted(source)) return null
   const step = await readOrNull(deps.codec, record)
   if (!isAskedFor(filter.taskIds, step?.taskId) || !isAskedFor(filter.tenantIds, step?.tenantId)) return null
-  if (step && topic !== twinFor('agent.steps', step.priority) && isValid(step, options.policy)) return null
+  if (step && topic !== twinFor('agent.steps', step.priority) && (await isValid(deps.keys, step, options.policy)))
+    return null
   const headers: Record<string, string | Buffer> = {}
   for (const [name, value] of Object.entries(record.headers)) if (value !== undefined) headers[name] = value
   return {
@@ -87,12 +92,13 @@ async function readOrNull(codec: Codec, record: InboundRecord): Promise<AgentSte
   }
 }
 
-/** The classifier moves no step that it rejects. */
-function isValid(step: AgentStep, policy: CopyStepOptions['policy']): boolean {
+/** As the classifier finds: it moves no step that it rejects. */
+async function isValid(keys: Keys, step: AgentStep, policy: CopyStepOptions['policy']): Promise<boolean> {
   try {
-    validateStep(step, policy)
+    await openStep(keys, step, policy)
     return true
-  } catch {
+  } catch (error) {
+    if (isRetryable(error)) throw error
     return false
   }
 }

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import { ShuntError } from '#lib/errors'
+import { tenantOf, tightenConstraints } from '#lib/events/tenant'
 import { parsePolicy, type LoadedPolicy } from '#lib/policy/load'
-import type { Policy, PolicyProvider } from '#lib/policy/schema'
+import type { Policy, PolicyProvider, PolicyTenant } from '#lib/policy/schema'
 
 /**
  * What becomes of a replay's frontier calls.
@@ -20,19 +22,51 @@ export interface DeriveOptions {
   budgetMicroUsd: number | null
 }
 
-type Data = Record<string, unknown> & { providers?: ProviderData[]; tenants: Record<string, unknown>[] }
+type Data = Record<string, unknown> & { providers?: ProviderData[]; tenants: TenantData[] }
+type TenantData = Pick<PolicyTenant, 'id'> & Record<string, unknown>
 type ProviderData = Pick<PolicyProvider, 'id'> & Record<string, unknown>
 
 /**
  * The policy that a replay runs under: the pinned one with what `options` change written into it, so that its hash, its
- * decisions and its audit tell the truth about the calls. Pure. Throws SHUNT_POLICY_INVALID where the pinned one has no
+ * decisions and its audit tell the truth about the calls, and no looser than the live one: what is copied is real, and open
+ * models are called. Pure. Throws SHUNT_POLICY_INVALID where the pinned one has no
  * sense with that (a tenant that may go to frontier models alone, air-gapped), and SHUNT_REPLAY_REFUSED where a
  * provider's limits could be exceeded.
  */
 export function derivePolicy(pinned: LoadedPolicy, options: DeriveOptions): LoadedPolicy {
   const data = JSON.parse(pinned.content) as Data
-  const derived = capped(withCalls(data, pinned.policy, options), options.budgetMicroUsd)
+  const held = options.live ? withFloors(data, pinned.policy, options.live.policy) : data
+  const derived = capped(withCalls(held, pinned.policy, options), options.budgetMicroUsd)
   return parsePolicy(JSON.stringify(derived, null, 2), "the replay's policy")
+}
+
+/**
+ * Before a replay goes on: that its policy is still no looser than the live one, and counts under the same limits. Throws
+ * SHUNT_REPLAY_REFUSED where it is not.
+ */
+export function demandStillFits(derived: LoadedPolicy, options: Pick<DeriveOptions, 'frontier' | 'live'>): void {
+  if (derivePolicy(derived, { ...options, budgetMicroUsd: null }).hash === derived.hash) return
+  throw refused(
+    'the policy in force has got tighter floors or other limits of providers since this replay began: begin another one, with another --id',
+  )
+}
+
+/** I2: where a tenant's texts may go is loosened by activating a policy, and by nothing else. */
+function withFloors(data: Data, pinned: Policy, live: Policy): Data {
+  const tenants = data.tenants.map((tenant) => {
+    const [own, floor] = [tenantOf(pinned, tenant.id)!, tenantOf(live, tenant.id)]
+    if (!floor) return tenant
+    const tightened = Object.entries(tightenConstraints(own, floor))
+    const changed = tightened.filter(([name, value]) => !isSame(value, own[name as keyof PolicyTenant]))
+    return { ...tenant, ...Object.fromEntries(changed) }
+  })
+  return { ...data, ...(live.airGapped && { airGapped: true }), tenants }
+}
+
+/** Lists are sets here. */
+function isSame(a: unknown, b: unknown): boolean {
+  const asSet = (value: unknown) => (Array.isArray(value) ? new Set(value) : value)
+  return isDeepStrictEqual(asSet(a), asSet(b))
 }
 
 function withCalls(data: Data, pinned: Policy, { frontier, live }: DeriveOptions): Data {

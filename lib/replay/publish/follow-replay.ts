@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { listResultsTopics } from '#lib/client/results-topics'
 import { readRange, type ReadDeps } from '#lib/client/topic-range'
-import { isRetryable } from '#lib/errors'
+import { isRetryable, type ErrorCode } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { isResultsTopic } from '#lib/events/results-topic'
 import { inNamespace, outOfNamespace } from '#lib/events/topics'
@@ -57,6 +57,11 @@ async function newsTopics(deps: Deps, namespace: string): Promise<string[]> {
   return [...(await listResultsTopics(deps, namespace)), ...others]
 }
 
+/** Not so for a record that came with another's stepId: that step may still ask for its answer. */
+export function endsItsStep({ code }: Pick<StepResult, 'code'>): boolean {
+  return code !== ('SHUNT_STEP_ID_CONFLICT' satisfies ErrorCode)
+}
+
 export interface ReplayProgress extends AsyncDisposable {
   decided(): number
   /** Copies that have their result, or whatever else ends them. */
@@ -76,7 +81,8 @@ export async function followReplay(
   async function take(record: InboundRecord): Promise<void> {
     const news = await readNews(deps.codec, record, namespace)
     if (news?.kind === 'decided') decided += 1
-    else if (news && ends.add(news.place) && news.kind === 'result') await deps.answers.drop([news.result])
+    else if (news && ends.add(news.place) && news.kind === 'result' && endsItsStep(news.result))
+      await deps.answers.drop([news.result])
   }
 
   const tail = createTail(deps, {

@@ -13,16 +13,14 @@ import type { RecordedResult, RecordedRun } from './recorded-run.ts'
 export interface ReadRecordedOptions {
   namespace: string
   span: ReplaySpan
-  /** Of the span, epoch ms. */
-  sinceMs: number | undefined
   signal: AbortSignal
 }
 
 /** A step bears its publisher's time, and what came of it another machine's. */
 const clockSlackMs = 3_600_000
 
-function since({ sinceMs }: ReadRecordedOptions): number | undefined {
-  return sinceMs === undefined ? undefined : sinceMs - clockSlackMs
+function since({ span: { sinceMs } }: ReadRecordedOptions): number | undefined {
+  return sinceMs === null ? undefined : sinceMs - clockSlackMs
 }
 
 /** How the steps of the span ended, into the run. What cannot be read is passed over, with a line in the log. */

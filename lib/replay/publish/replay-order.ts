@@ -12,8 +12,13 @@ const replayOrderSchema = z.object({
   id: z.string(),
   /** The namespace that is replayed; empty for the one without a name. */
   source: z.string(),
-  span: z.object({ from: offsets, until: offsets, offsets: z.number().int().min(0) }),
-  sinceMs: z.number().nullable(),
+  span: z.object({
+    from: offsets,
+    until: offsets,
+    offsets: z.number().int().min(0),
+    sinceMs: z.number().nullable(),
+    untilMs: z.number().nullable(),
+  }),
   filter: z.object({
     taskIds: z.array(z.string()).optional(),
     tenantIds: z.array(z.string()).optional(),

@@ -20,7 +20,10 @@ export interface ReplaySummary {
   compared: {
     steps: number
     sameModel: number
+    /** One of the two may have had none. */
     otherModel: number
+    /** Steps that no model had in either: rejected, refused. */
+    noModel: number
     /** `completed to failed`, with how many did. */
     statusChanges: Record<string, number>
     recordedCostMicroUsd: number
@@ -47,6 +50,7 @@ export function createSummary() {
       steps: 0,
       sameModel: 0,
       otherModel: 0,
+      noModel: 0,
       statusChanges: {},
       recordedCostMicroUsd: 0,
       costMicroUsd: 0,
@@ -66,7 +70,8 @@ export function createSummary() {
       if (!recorded) return
       const { compared } = summary
       compared.steps += 1
-      compared[replayed.model === recorded.model ? 'sameModel' : 'otherModel'] += 1
+      if (replayed.model !== recorded.model) compared.otherModel += 1
+      else compared[replayed.model === null ? 'noModel' : 'sameModel'] += 1
       compared.recordedCostMicroUsd += recorded.costMicroUsd
       compared.costMicroUsd += costMicroUsd
       if (status === recorded.status) return

@@ -17,7 +17,7 @@ function ask(of: typeof step | undefined, found: RecordedAnswer | null | Error =
   const signal = AbortSignal.timeout(1_000)
   return createRecordedChat({ read, open }).complete(
     { messages: [] },
-    { model: 'as the provider knows it', maxOutputTokens: 1, signal, ...(of && { step: of }) },
+    { model: 'as the provider knows it', maxOutputTokens: 100, promptTokensBound: 10, signal, ...(of && { step: of }) },
   )
 }
 
@@ -40,6 +40,7 @@ test.each([
   ['nothing is recorded', step, null, plain],
   ['another model answered', { ...step, model: 'small' }, recorded, plain],
   ['no step asks', undefined, recorded, plain],
+  ['more was written than may be now', step, { ...recorded, completionTokens: 200 }, plain],
   ['the answer was erased', step, recorded, () => Promise.resolve(null)],
   ['the answer was cut', step, { ...recorded, answer: '{"id":"c","cho' }, plain],
 ])('there is no answer, for good, where %s', async (_what, of, found, open) => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { sealPublished, type Keys } from '#lib/erasure/step-texts'
 import { ShuntError } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { stepFromJson } from '#lib/events/parse-step'
@@ -8,6 +9,7 @@ import type { InboundRecord } from '#lib/stream/types'
 import { copyStep, createShift } from '#lib/replay/publish/copy-step'
 import type { ReplayFilter } from '#lib/replay/publish/range'
 import { localCodec } from '../../../support/local-codec.ts'
+import { memoryKeys } from '../../../support/memory-keys.ts'
 
 const codec: Codec = await localCodec()
 const step = {
@@ -39,19 +41,26 @@ const copy = (
     wanted = true,
     tenants = [tenant],
     shiftMs = createShift(() => nowMs),
+    keys = null,
+    sinceMs = null,
+    untilMs = null,
   }: {
+    sinceMs?: number | null
+    untilMs?: number | null
+    keys?: Keys
     tenants?: Policy['tenants']
     filter?: ReplayFilter
     wanted?: boolean
     shiftMs?: ReturnType<typeof createShift>
   } = {},
 ) =>
-  copyStep({ codec, isWanted: () => wanted, shiftMs }, of, {
+  copyStep({ codec, keys, isWanted: () => wanted, shiftMs }, of, {
     id: 'x',
     from: 'live',
     to: 'live.replay-x',
     policy: { request: { unsupportedFields: 'refuse' }, tenants },
     filter,
+    times: { sinceMs, untilMs },
   })
 
 test('a copy has the bytes, key, partition and headers of its record, and names it', async () => {
@@ -107,6 +116,12 @@ test('a filter leaves out other tasks and tenants', async () => {
   expect(await copy(record(step), { filter: { tenantIds: ['globex'] } })).toBeNull()
 })
 
+test('a record goes by its own time, whatever those beside it say', async () => {
+  expect(await copy(record(step), { sinceMs: recordedAtMs, untilMs: recordedAtMs + 1 })).not.toBeNull()
+  expect(await copy(record(step), { sinceMs: recordedAtMs + 1 })).toBeNull()
+  expect(await copy(record(step), { untilMs: recordedAtMs })).toBeNull()
+})
+
 test('a step in the wrong twin is left to its moved record, unless the classifier rejects it where it lies', async () => {
   const batch = { ...step, priority: 'batch' }
   expect(await copy(record(batch), { tenants: [] })).not.toBeNull()
@@ -116,9 +131,28 @@ test('a step in the wrong twin is left to its moved record, unless the classifie
   })
 })
 
+test('a sealed step in the wrong twin is opened to see whether the classifier moves it', async () => {
+  const keys = await memoryKeys('acme')
+  const sealed = await sealPublished(keys, stepFromJson({ ...step, priority: 'batch' }))
+  const given = record(codec.encode('step', sealed))
+  expect(await copy(given, { keys })).toBeNull()
+  keys.erase('acme')
+  expect(await copy(given, { keys })).not.toBeNull()
+  const mustBeSealed = [{ ...tenant, texts: 'sealed' as const }]
+  await expect(copy(given, { tenants: mustBeSealed })).rejects.toThrow(/SHUNT_DATA_KEYS/)
+})
+
 test('a registry that is away is no reason to take a step for garbage', async () => {
   const away = new ShuntError('SHUNT_REGISTRY_UNAVAILABLE', 'away', { retryable: true })
-  const deps = { codec: { ...codec, decode: () => Promise.reject(away) }, isWanted: () => true, shiftMs: () => 0 }
-  const options = { id: 'x', from: 'live', to: 'r', policy: { request: {}, tenants: [] } as never, filter: {} }
+  const unreachable = { ...codec, decode: () => Promise.reject(away) }
+  const deps = { codec: unreachable, keys: null, isWanted: () => true, shiftMs: () => 0 }
+  const options = {
+    id: 'x',
+    from: 'live',
+    to: 'r',
+    policy: { request: {}, tenants: [] } as never,
+    filter: {},
+    times: { sinceMs: null, untilMs: null },
+  }
   await expect(copyStep(deps, record(Buffer.from([0, 0, 0, 0, 1, 2])), options)).rejects.toBe(away)
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { parsePolicy, parsePolicyContent } from '#lib/policy/load'
-import { derivePolicy, type DeriveOptions } from '#lib/replay/publish/derive-policy'
+import { demandStillFits, derivePolicy, type DeriveOptions } from '#lib/replay/publish/derive-policy'
 
 const price = { inputMicroUsdPerMTok: 1_000_000, outputMicroUsdPerMTok: 2_000_000 }
 const file = {
@@ -102,4 +102,60 @@ test('a budget caps the day of each tenant, and raises none', () => {
 
 test('on, with nothing to change, is the pinned policy', () => {
   expect(derive({}).hash).toBe(load().hash)
+})
+
+describe('I2: a floor of the policy in force holds, whatever the pinned one says', () => {
+  const tenants = (acme: object) => [{ id: 'acme', ...acme }, { id: 'globex' }]
+  const floor = { allowedRegions: ['eu', 'us'], requiredTags: ['baa'], frontierAllowed: false }
+  const backends = [{ ...file.backends[0], complianceTags: ['baa', 'soc2'] }]
+  const live = load({ backends, tenants: tenants(floor) })
+
+  test.each(['off', 'recorded', 'on'] as const)('%s', (frontier) => {
+    const loose = load({ backends, tenants: tenants({ allowedRegions: ['eu', 'ap'], requiredTags: ['soc2'] }) })
+    const derived = derive({ frontier }, loose, live)
+    expect(derived.policy.tenants).toMatchObject([
+      { id: 'acme', allowedRegions: ['eu'], frontierAllowed: false },
+      { id: 'globex', allowedRegions: null, requiredTags: [], frontierAllowed: true },
+    ])
+    expect(derived.policy.tenants[0]!.requiredTags.toSorted()).toEqual(['baa', 'soc2'])
+  })
+
+  test('an air-gapped site stays so', () => {
+    expect(derive({}, load(), load({ airGapped: true })).policy.airGapped).toBe(true)
+  })
+
+  test('a floor that leaves no model of the pinned policy is told of', () => {
+    const moved = load({ backends: [{ ...file.backends[0], region: 'ap' }], tenants: tenants({}) })
+    expect(() => derive({}, moved, load({ tenants: tenants({ allowedRegions: ['eu'] }) }))).toThrow(
+      /its floor leaves no model/,
+    )
+  })
+
+  test('one that is as tight leaves the policy as it is', () => {
+    const same = load({ backends, tenants: tenants({ ...floor, requiredTags: ['soc2', 'baa'] }) })
+    expect(derive({}, same, live).hash).toBe(same.hash)
+  })
+})
+
+describe('a replay goes on', () => {
+  const tight = load({ tenants: [{ id: 'acme', allowedRegions: ['eu'] }, { id: 'globex' }] })
+  const otherLimits = load({ providers: [{ ...provider, limits: { requestsPerMinute: 9 } }] })
+
+  test.each(['off', 'recorded', 'on'] as const)('with the policy as it was made: %s', (frontier) => {
+    for (const live of [null, load(), tight]) {
+      const derived = derive({ frontier, live, budgetMicroUsd: 400_000 })
+      expect(() => demandStillFits(derived, { frontier, live })).not.toThrow()
+    }
+  })
+
+  test.each(['off', 'recorded', 'on'] as const)('I2: under no floor that was tightened since: %s', (frontier) => {
+    const derived = derive({ frontier })
+    expect(() => demandStillFits(derived, { frontier, live: tight })).toThrow(/tighter floors/)
+    demandStillFits(derive({ frontier, live: tight }), { frontier, live: load() })
+  })
+
+  test('I5: under the limits of the policy in force alone', () => {
+    expect(() => demandStillFits(derive({}), { frontier: 'on', live: otherLimits })).toThrow(/limits/)
+    demandStillFits(derive({ frontier: 'recorded' }), { frontier: 'recorded', live: otherLimits })
+  })
 })

@@ -4,8 +4,13 @@ import { readReplayOrder, replayOrderName, type ReplayOrder } from '#lib/replay/
 const order: ReplayOrder = {
   id: 'x',
   source: 'live',
-  span: { from: { 'agent.steps': { 0: 1, 3: 4 } }, until: { 'agent.steps': { 0: 9, 3: 4 } }, offsets: 8 },
-  sinceMs: null,
+  span: {
+    from: { 'agent.steps': { 0: 1, 3: 4 } },
+    until: { 'agent.steps': { 0: 9, 3: 4 } },
+    offsets: 8,
+    sinceMs: 5,
+    untilMs: null,
+  },
   filter: { tenantIds: ['acme'], tiers: ['oss', 'none'], auditOffsets: [{ partition: 1, from: 5 }] },
   frontier: 'recorded',
   pinnedHash: 'abc',
