@@ -44,3 +44,8 @@ export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: Sourc
   if (ends && offset >= (ends.get(partition) ?? 0)) return true
   return offsets !== undefined && offset >= (offsets.has(partition) ? (offsets.get(partition)!.until ?? Infinity) : 0)
 }
+
+/** For messages: what names the link. */
+export function knownBy({ by, atMs }: ChainMark): string {
+  return by === 'anchor' ? `an anchor of ${new Date(atMs).toISOString()} names` : 'its lane has committed'
+}

@@ -1,6 +1,6 @@
 import type { AuditRecord, LaneResetRecord } from '#lib/events/types.generated'
 import { epochStart, linkHash } from './chain.ts'
-import { inChainOrder, isBeyond, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
+import { inChainOrder, isBeyond, knownBy, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
 import {
   findingOf,
   formatPlace,
@@ -11,6 +11,7 @@ import {
   type Report,
 } from './findings.ts'
 import type { AuditEntry, SourceRange } from './source.ts'
+import { settleMs } from './verify-steps.ts'
 
 /** The last link of a chain, as far as it was verified. */
 export interface VerifiedHead {
@@ -133,7 +134,9 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 
   function take(entry: AuditEntry, reset: LaneResetRecord | null): void {
     const place = placeOf(entry)
-    if (!firstOffsets.has(place.partition)) firstOffsets.set(place.partition, place.offset)
+    // Of a range by time, where every clock is within it.
+    if (!firstOffsets.has(place.partition) && place.timestampMs >= (range.sinceMs ?? -Infinity) + settleMs)
+      firstOffsets.set(place.partition, place.offset)
     const { record } = entry
     const problem = record === null ? entry.problem : problemOf(record)
     if (record === null || problem !== null) {
@@ -249,9 +252,26 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
       const order = inChainOrder(mark, link)
       if (order > 0) return
       if (order === 0) compare(chain, link, mark)
-      else if (before === null) notCompared += chain.given ? 1 : 0
+      else if (before === null) beforeGiven(chain, link, mark)
       else if (mark.epoch < link.epoch && inChainOrder(mark, before) > 0) tellTruncated(chain, before, mark)
     }
+  }
+
+  /** Retention takes the beginning of a partition, not that of a chain: a link behind it was removed by somebody. */
+  function beforeGiven(chain: Chain, link: Link, mark: ChainMark): void {
+    if (!chain.given) return
+    if (mark.place === null || !wasRead(mark)) {
+      notCompared += 1
+      return
+    }
+    if (chain.broken) return
+    const { epoch, seq, place } = mark
+    tell(
+      chain,
+      'link_missing',
+      { ...mark, place: link.place },
+      `the log has ${named(link)} and what follows, and ${knownBy(mark)} epoch ${epoch} seq ${seq} at ${formatPlace(place)}, behind the log's beginning: the links before are missing`,
+    )
   }
 
   function compare(chain: Chain, link: Link, mark: ChainMark): void {
@@ -266,7 +286,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
         chain,
         'history_rewritten',
         link,
-        `${named(link)} has another hash than the one anchored at ${timeOf(mark.atMs)}: it was changed, or the history up to it was written anew`,
+        `${named(link)} has another hash than the one anchored at ${new Date(mark.atMs).toISOString()}: it was changed, or the history up to it was written anew`,
       )
     else
       tell(
@@ -289,7 +309,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
   function closeGap(chain: Chain): void {
     const { gap, head } = chain
     chain.gap = null
-    if (!gap || gap.late > gap.to - gap.from) return
+    if (!gap || gap.late > gap.to - gap.from || isAtBound(gap)) return
     const { from: first, to: last, before, after } = gap
     const bad = undecodable.get(after.partition)
     const between = bad && bad.offset < after.offset && bad.offset > (before?.offset ?? -1)
@@ -301,6 +321,15 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
       `${what}, ${before ? `between ${formatPlace(before)} and ${formatPlace(after)}` : `before ${formatPlace(after)}, where the log begins`}` +
         (between ? `; the record at ${formatPlace(bad)}, which cannot be decoded, lies there` : ''),
     )
+  }
+
+  /**
+   * A lane moves between hosts whose clocks differ, so that times of a chain may run backwards: next to a bound of time,
+   * what is missing lies on the other side of it.
+   */
+  function isAtBound({ before, after }: Gap): boolean {
+    const { sinceMs = -Infinity, untilMs = Infinity } = range
+    return (before !== null && before.timestampMs < sinceMs + settleMs) || after.timestampMs >= untilMs - settleMs
   }
 
   function end(): void {
@@ -363,12 +392,4 @@ function problemOf({ epoch, seq, prevHash }: AuditRecord): string | null {
 
 function named({ epoch, seq, place }: Omit<Link, 'hash'>): string {
   return `epoch ${epoch} seq ${seq} at ${formatPlace(place)}`
-}
-
-function knownBy({ by, atMs }: ChainMark): string {
-  return by === 'anchor' ? `an anchor of ${timeOf(atMs)} names` : 'its lane has committed'
-}
-
-function timeOf(atMs: number): string {
-  return new Date(atMs).toISOString()
 }
