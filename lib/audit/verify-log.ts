@@ -1,11 +1,12 @@
-import type { LaneResetRecord } from '#lib/events/types.generated'
+import { requeuedStepOf } from '#lib/dead-letters/requeue-orders'
+import type { ControlOrder, LaneResetRecord } from '#lib/events/types.generated'
 import type { ChainMark, LogEnds } from './chain-marks.ts'
 import type { Report } from './findings.ts'
 import { createLogEdges } from './log-edges.ts'
 import { decodeBody, type RecordBody } from './record-body.ts'
 import type { AuditEntry, AuditSource, SourceRange } from './source.ts'
 import { createStepJoin, type StepJoin } from './step-join.ts'
-import { decodeRow, encodeRow, rowOfAudit, rowOfResult, type StepBody } from './step-records.ts'
+import { decodeRow, encodeRow, rowOfAudit, rowOfRequeue, rowOfResult, type StepBody } from './step-records.ts'
 import {
   createChainVerifier,
   type ChainCounts,
@@ -60,19 +61,18 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   const policies = createPolicyCheck()
   using join = options.steps === false || range.offsets ? null : createStepJoin()
   const edges = createLogEdges()
-  let requeued = false
 
   async function read(range: SourceRange): Promise<void> {
     const onTotal = (entries: number): void => options.onReading?.('audit', entries)
     for await (const batch of source.audit(range, { signal, onTotal }))
       for (const entry of batch) {
         edges.note(entry)
-        requeued = (await takeEntry(entry)) || requeued
+        await takeEntry(entry)
         options.onEntry?.('audit')
       }
   }
 
-  async function takeEntry(entry: AuditEntry): Promise<boolean> {
+  async function takeEntry(entry: AuditEntry): Promise<void> {
     const body = entry.record && (await decodeBody(source.codec, entry, entry.record, report))
     chains.take(entry, resetOf(body))
     if (body?.type === 'decision') policies.take(body.body, entry)
@@ -80,7 +80,14 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
       const { key, row } = rowOfAudit(entry, body)
       join.append(key, encodeRow(row))
     }
-    return body?.type === 'operator' && /^deadletter\/requeue\/.*agent\.steps\./.test(body.body.order.name)
+    if (body?.type === 'operator') takeOrder(entry, body.body.order)
+  }
+
+  function takeOrder(entry: AuditEntry, order: ControlOrder): void {
+    const step = requeuedStepOf(order)
+    if (!step || !join) return
+    const { key, row } = rowOfRequeue(entry, step)
+    join.append(key, encodeRow(row))
   }
 
   await read(range)
@@ -90,7 +97,7 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   const endMs = Math.min(range.untilMs ?? Infinity, options.ends ? edges.lastMs() : startedAtMs)
   const given = chains.givenStarts()
   const startMs = range.sinceMs ?? edges.cutMs(given.map(({ place }) => place.partition))
-  const steps = join && (await joinSteps(source, join, options, { startMs, endMs, requeued }))
+  const steps = join && (await joinSteps(source, join, options, { startMs, endMs }))
   return {
     ...chains.counts(),
     policies: policies.count(),
@@ -136,7 +143,7 @@ async function joinSteps(
   source: AuditSource,
   join: StepJoin,
   options: VerifyLogOptions,
-  limits: Pick<StepLimits, 'startMs' | 'endMs' | 'requeued'>,
+  limits: Pick<StepLimits, 'startMs' | 'endMs'>,
 ): Promise<Record<StepState, number>> {
   const { range = {}, report, signal, openForMs = dayMs } = options
   const results = createLogEdges()

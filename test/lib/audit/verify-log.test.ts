@@ -5,6 +5,7 @@ import type { ChainMark } from '#lib/audit/chain-marks'
 import { createFindings } from '#lib/audit/findings'
 import type { AuditEntry, AuditSource, ResultEntry } from '#lib/audit/source'
 import { verifyLog, type VerifyLogOptions } from '#lib/audit/verify-log'
+import { requeueOrderName, requeueOrderValue } from '#lib/dead-letters/requeue-orders'
 import type { DecisionRecord, PolicyRecord, StepOrigin, StepStatus } from '#lib/events/types.generated'
 import { splitScorer, scorerBytes } from '#lib/policy/scorer-parts'
 import { decide, engineVersion } from '#lib/routing/decide'
@@ -119,6 +120,20 @@ function duplicate(step: number): AuditDraft {
     contentHash: Buffer.alloc(32),
   })
   return { type: 'duplicate', body }
+}
+
+function requeue(step: number): AuditDraft {
+  const { stepId, origin } = idsOf(step)
+  const letter = { place: { topic: 'agent.deadletter', partition: 0, offset: step }, code: 'SHUNT_EVENT_UNDECODABLE' }
+  const order = {
+    name: requeueOrderName({ origin: { topic: 'agent.steps.oss', partition: 0, offset: step, timestampMs: 0 } }),
+    orderId: 'o',
+    actor: 'a',
+    reason: 'r',
+    atMs: 1,
+    value: requeueOrderValue(letter, 'agent.steps.reroute', { tenantId, stepId, origin }),
+  }
+  return { type: 'operator', body: codec.encode('operator-record', { order, offset: 1 }) }
 }
 
 /** Each draft is of the step whose number is with it, and was written an hour after it came. */
@@ -260,6 +275,8 @@ describe('steps', () => {
     ['no result', 'result_missing', whole(0), []],
     ['two results', 'result_repeated', whole(0), [result(0), result(0, {}, 50)]],
     ['another result than its end', 'result_differs', whole(0), [result(0, { status: 'failed' })]],
+    ['a result with another code', 'result_differs', whole(0), [{ ...result(0), code: 'SHUNT_CANCELLED' }]],
+    ['a result of another time', 'result_differs', whole(0), [{ ...result(0), finishedAtMs: Number.MAX_SAFE_INTEGER }]],
     [
       'an attempt that its end does not count',
       'result_differs',
@@ -302,18 +319,35 @@ describe('steps', () => {
     expect(found).toMatchObject({ codes: [], steps: { complete: 1, 'not verifiable': 2 } })
   })
 
-  test('that an operator had tried again may be decided twice for one attempt', async () => {
-    const order = {
-      name: 'deadletter/requeue/agent.steps.oss/0/3',
-      orderId: 'o',
-      actor: 'a',
-      reason: 'r',
-      atMs: 1,
-      value: '{}',
+  test('that an operator had decided again may be so once more for each order, and no other step', async () => {
+    const requeued = (step: number): [number, AuditDraft] => [step, requeue(step)]
+    const twice = (step: number): [number, AuditDraft][] => [[step, decision(step)], ...whole(step)]
+    const results = [result(0), result(1)]
+    const once = await verify({ audit: auditOf(requeued(0), ...twice(0), ...whole(1)), results })
+    expect(once.findings).toEqual([])
+    const other = await verify({ audit: auditOf(requeued(0), ...whole(0), ...twice(1)), results })
+    expect(other.findings).toMatchObject([{ code: 'decision_repeated', message: expect.stringContaining('step-1') }])
+    const again = await verify({ audit: auditOf(requeued(0), [0, decision(0)], ...twice(0), ...whole(1)), results })
+    expect(again.codes).toEqual(['decision_repeated'])
+  })
+
+  test('that an order names and nobody knows are told of by nobody', async () => {
+    const found = await verify({ audit: auditOf([0, requeue(0)], ...whole(1)), results: [result(1)] })
+    expect(found).toMatchObject({ codes: [], steps: { complete: 1, 'not verifiable': 1 } })
+  })
+
+  test('whose records may lie beyond a bound of what was read are not missed there', async () => {
+    const near = 30_000
+    const log = {
+      audit: auditOf([0, attempt(0)], [0, end(0)], [3, attempt(3)], [3, end(3)], ...whole(1)),
+      results: [result(0), result(1), result(3)],
     }
-    const operator: AuditDraft = { type: 'operator', body: codec.encode('operator-record', { order, offset: 1 }) }
-    const drafts: [number, AuditDraft][] = [[0, decision(0)], [0, operator], ...whole(0)]
-    expect((await verify({ audit: auditOf(...drafts), results: [result(0)] })).codes).toEqual([])
+    // Step 0 came right after the start by its publisher's clock, step 3 ended right before the end by its writer's.
+    const range = { sinceMs: originOf(0).receivedAtMs - near, untilMs: startMs + 4 * hourMs + near }
+    const steps = { complete: 1, 'not verifiable': 1, open: 1, wrong: 0 }
+    expect(await verify(log, { range })).toMatchObject({ codes: [], steps })
+    const wider = { sinceMs: range.sinceMs - hourMs, untilMs: range.untilMs + hourMs }
+    expect((await verify(log, { range: wider })).codes).toEqual(['decision_missing', 'decision_missing'])
   })
 })
 
