@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { marksOf, readAnchors, readPublicKey } from '#lib/audit/anchors'
 import type { ChainMark } from '#lib/audit/chain-marks'
 import { readManifest } from '#lib/audit/export/manifest'
-import { createFindings, type Report } from '#lib/audit/findings'
+import { createFindings, findingOf, type Report } from '#lib/audit/findings'
 import { readLaneMarks } from '#lib/audit/lane-marks'
 import { verifyLog } from '#lib/audit/verify-log'
 import { ShuntError } from '#lib/errors'
@@ -56,7 +56,9 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
           ...readings,
           range,
           ends: copy
-            ? new Map(copy.range.offsets.map(({ partition, until }) => [partition, until ?? Infinity]))
+            ? new Map(
+                copy.range.offsets.map(({ partition, from, until }) => [partition, { from, until: until ?? Infinity }]),
+              )
             : undefined,
           marks: [...anchors, ...(lanes?.marks ?? [])],
           steps: flags.steps,
@@ -90,7 +92,10 @@ async function anchorMarks(flags: VerifyFlags, namespace: string, report: Report
     throw new ShuntError('SHUNT_CONFIG_INVALID', 'give --anchors and --public-key together')
   if (anchors === undefined || publicKey === undefined) return []
   const key = readPublicKey(await readFile(publicKey, 'utf8'), publicKey)
-  return marksOf(readAnchors(await readFile(anchors, 'utf8'), { publicKey: key, namespace, report }).anchors)
+  const { anchors: read } = readAnchors(await readFile(anchors, 'utf8'), { publicKey: key, namespace, report })
+  // Whoever gives anchors wants the log compared with them: a file that was emptied must not pass for that.
+  if (read.length === 0) report(findingOf('anchor_unreadable', `no line of ${anchors} is an anchor that can be used`))
+  return marksOf(read)
 }
 
 function laneMarks(context: CliContext, nowMs: number) {

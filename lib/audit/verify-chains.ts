@@ -52,7 +52,7 @@ export interface ChainVerifierOptions {
   report: Report
   marks?: readonly ChainMark[]
   range?: SourceRange
-  /** Where a copy of the log ends; a log that grows has none. */
+  /** Where a copy of the log begins and ends; a log that grows has none. */
   ends?: LogEnds | undefined
   /** Heads to go on from: what is read begins behind them. */
   from?: readonly VerifiedHead[]
@@ -358,7 +358,8 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
   function wasRead({ place }: ChainMark): boolean {
     if (place === null) return !startsInside && [...firstOffsets.values()].every((offset) => offset === 0)
     const first = firstOffsets.get(place.partition)
-    return first === undefined ? !startsInside : place.offset >= first || !isTrimmed(place.partition)
+    if (first === undefined) return !startsInside && place.offset >= (ends?.get(place.partition)?.from ?? 0)
+    return place.offset >= first || !isTrimmed(place.partition)
   }
 
   return {

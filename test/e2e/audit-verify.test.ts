@@ -93,6 +93,13 @@ test('what is no range, key or pair of flags is refused', async () => {
   expect((await shunt(['audit', 'verify', '--anchors', anchors, '--public-key', anchors])).stderr).toContain(
     'shunt audit keygen',
   )
+  const emptied = join(dir, 'emptied.jsonl')
+  writeFileSync(emptied, '')
+  const found = await verify(['--no-steps', '--anchors', emptied, '--public-key', `${key}.pub`])
+  expect(found).toMatchObject({
+    code: 1,
+    first: { code: 'anchor_unreadable', message: `no line of ${emptied} is an anchor that can be used` },
+  })
   expect((await shunt(['audit', 'anchor', '--key', `${key}.pub`, '--out', join(dir, 'other')])).stderr).toContain(
     'no private',
   )

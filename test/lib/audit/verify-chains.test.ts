@@ -219,6 +219,21 @@ describe('a verification that begins inside of the log', () => {
     expect(findings).toMatchObject([{ code: 'link_missing', chainId, seq: 6, message }])
   })
 
+  test('of a copy misses nothing of partitions that got nothing meanwhile', () => {
+    const before = logOf(3).marks()
+    const inFirst = cut.filter(({ partition }) => partition === 0)
+    const firstOffset = inFirst[0]!.offset
+    const ends = new Map([
+      [0, { from: firstOffset, until: 1_000 }],
+      [1, { from: 12, until: 12 }],
+    ])
+    const { findings, verifier } = verifyRecords(inFirst, { marks: before, ends })
+    expect(findings).toEqual([])
+    expect(verifier.counts()).toMatchObject({ compared: 0, notCompared: 3 })
+    const gone = verifyRecords(inFirst, { marks: before, ends: ends.set(1, { from: 0, until: 12 }) })
+    expect(gone.codes).toEqual(['chain_missing'])
+  })
+
   test('takes no clock that ran backwards next to its bounds for a missing link', () => {
     const boundMs = 1_000_000
     const [at] = linksOf(log.records).slice(6)
