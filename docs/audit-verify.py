@@ -69,7 +69,7 @@ def verify(directory, offsets, marks):
     for file in sorted(directory.glob("*.parquet")):
         for link in (row for batch in pq.ParquetFile(file).iter_batches(columns=COLUMNS) for row in batch.to_pylist()):
             chain, where = link["chainId"], f"{link['partition']}/{link['offset']}"
-            first = firsts.setdefault(link["partition"], link["offset"])
+            first = firsts.setdefault(link["partition"], held.get(link["partition"], (link["offset"],))[0])
             if chain is None or len(link["prevHash"]) != 32 or min(link["epoch"], link["seq"]) < 1:
                 tell(f"the record at {where} is no link of a chain")
                 continue

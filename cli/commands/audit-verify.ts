@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { marksOf, readAnchors, readPublicKey } from '#lib/audit/anchors'
 import type { ChainMark } from '#lib/audit/chain-marks'
-import { readManifest } from '#lib/audit/export/manifest'
+import { readManifest, type Manifest } from '#lib/audit/export/manifest'
 import { createFindings, findingOf, type Report } from '#lib/audit/findings'
 import { readLaneMarks } from '#lib/audit/lane-marks'
-import { verifyLog } from '#lib/audit/verify-log'
+import { verifyLog, type VerifyLogOptions } from '#lib/audit/verify-log'
 import { ShuntError } from '#lib/errors'
 import { openSource } from '../audit-source.ts'
 import { formatAuditSummary, type AuditSummary } from '../audit-summary.ts'
@@ -55,12 +55,9 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
         const found = await verifyLog(source, {
           ...readings,
           range,
-          ends: copy
-            ? new Map(
-                copy.range.offsets.map(({ partition, from, until }) => [partition, { from, until: until ?? Infinity }]),
-              )
-            : undefined,
+          copy: copy ? copyOf(copy) : undefined,
           marks: [...anchors, ...(lanes?.marks ?? [])],
+          committed: lanes ? async () => (await laneMarks(context, nowMs)).committed : undefined,
           steps: flags.steps,
           openForMs: flags.openFor,
           report: findings.report,
@@ -84,6 +81,13 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
         return summary.findings === 0 ? exitCodes.ok : exitCodes.failed
       }),
     )
+}
+
+function copyOf({ range: { offsets, sinceMs } }: Manifest): VerifyLogOptions['copy'] {
+  return {
+    ends: new Map(offsets.map(({ partition, until }) => [partition, until ?? Infinity])),
+    sinceMs: sinceMs ?? undefined,
+  }
 }
 
 async function anchorMarks(flags: VerifyFlags, namespace: string, report: Report): Promise<ChainMark[]> {

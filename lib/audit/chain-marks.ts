@@ -13,6 +13,9 @@ export interface ChainMark {
   place: { partition: number; offset: number } | null
 }
 
+/** Where lanes stand by their commits, by chain; epoch 0 of one that has not written yet. */
+export type CommittedHeads = ReadonlyMap<string, Pick<ChainMark, 'epoch' | 'seq'>>
+
 /** Negative where `a` comes first in its chain. */
 export function inChainOrder(a: Pick<ChainMark, 'epoch' | 'seq'>, b: Pick<ChainMark, 'epoch' | 'seq'>): number {
   return a.epoch - b.epoch || a.seq - b.seq
@@ -33,15 +36,15 @@ function isSame(a: ChainMark, b: ChainMark): boolean {
   return inChainOrder(a, b) === 0 && a.by === b.by && a.hash.equals(b.hash)
 }
 
-/** Of a copy of the log, such as an export: by partition, the offsets at which it begins, and ends (exclusive). */
-export type LogEnds = ReadonlyMap<number, { from: number; until: number }>
+/** Of a copy of the log, such as an export: by partition, the offset at which it ends. */
+export type LogEnds = ReadonlyMap<number, number>
 
 /** The marked link may lie behind the end of what is read. */
 export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: SourceRange, ends?: LogEnds): boolean {
   if (untilMs !== undefined && atMs > untilMs) return true
   if (place === null) return offsets !== undefined || ends !== undefined
   const { partition, offset } = place
-  if (ends && offset >= (ends.get(partition)?.until ?? 0)) return true
+  if (ends && offset >= (ends.get(partition) ?? 0)) return true
   return offsets !== undefined && offset >= (offsets.has(partition) ? (offsets.get(partition)!.until ?? Infinity) : 0)
 }
 

@@ -1,5 +1,5 @@
 import type { AuditRecord, LaneResetRecord } from '#lib/events/types.generated'
-import { epochStart, linkHash } from './chain.ts'
+import { epochStart, linkHash, linkProblem } from './chain.ts'
 import { inChainOrder, isBeyond, knownBy, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
 import {
   findingOf,
@@ -52,8 +52,10 @@ export interface ChainVerifierOptions {
   report: Report
   marks?: readonly ChainMark[]
   range?: SourceRange
-  /** Where a copy of the log begins and ends; a log that grows has none. */
+  /** Where a copy of the log ends; a log that grows has none. */
   ends?: LogEnds | undefined
+  /** Filled before the first entry, where it is known: see SourceReading. Else first offsets stand for it. */
+  starts?: ReadonlyMap<string, number>
   /** Heads to go on from: what is read begins behind them. */
   from?: readonly VerifiedHead[]
 }
@@ -93,7 +95,7 @@ const strayRun = 3
  * after it is verified again: one changed byte gives one or two findings, not one for each later link.
  */
 export function createChainVerifier(options: ChainVerifierOptions): ChainVerifier {
-  const { range = {}, from = [], ends } = options
+  const { range = {}, from = [], ends, starts = new Map() } = options
   const startsInside = range.sinceMs !== undefined || range.offsets !== undefined
   const marks = sortMarks(options.marks ?? [])
   const chains = new Map<string, Chain>()
@@ -122,9 +124,10 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     }
   }
 
+  const startOf = (partition: number): number =>
+    starts.get(`agent.audit/${partition}`) ?? firstOffsets.get(partition) ?? 0
   /** Where a reading goes on, the beginning was read before. */
-  const isTrimmed = (partition: number): boolean =>
-    startsInside || (!range.resumeAt && (firstOffsets.get(partition) ?? 0) > 0)
+  const isTrimmed = (partition: number): boolean => startsInside || (!range.resumeAt && startOf(partition) > 0)
 
   function tell(chain: Chain, code: FindingCode, link: FindingLink, sentence: string): void {
     chain.broken = true
@@ -138,7 +141,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     if (!firstOffsets.has(place.partition) && place.timestampMs >= (range.sinceMs ?? -Infinity) + settleMs)
       firstOffsets.set(place.partition, place.offset)
     const { record } = entry
-    const problem = record === null ? entry.problem : problemOf(record)
+    const problem = record === null ? entry.problem : linkProblem(record)
     if (record === null || problem !== null) {
       undecodable.set(place.partition, place)
       const message = `the record at ${formatPlace(place)} cannot be decoded: ${problem}`
@@ -356,10 +359,14 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 
   /** The marked link lies where was read. */
   function wasRead({ place }: ChainMark): boolean {
-    if (place === null) return !startsInside && [...firstOffsets.values()].every((offset) => offset === 0)
-    const first = firstOffsets.get(place.partition)
-    if (first === undefined) return !startsInside && place.offset >= (ends?.get(place.partition)?.from ?? 0)
-    return place.offset >= first || !isTrimmed(place.partition)
+    if (place === null)
+      return (
+        !startsInside &&
+        [...starts.values(), ...Array.from(firstOffsets.keys(), startOf)].every((offset) => offset === 0)
+      )
+    const { partition, offset } = place
+    const start = startsInside ? firstOffsets.get(partition) : isTrimmed(partition) ? startOf(partition) : 0
+    return start !== undefined && offset >= start
   }
 
   return {
@@ -384,12 +391,6 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 }
 
 type FindingLink = Pick<Finding, 'place'> & Pick<Link, 'chainId' | 'epoch' | 'seq'>
-
-/** Numbers that no lane writes have no place in the input of the hash. */
-function problemOf({ epoch, seq, prevHash }: AuditRecord): string | null {
-  if (epoch < 1 || seq < 1) return `epoch ${epoch} seq ${seq} is no place in a chain`
-  return prevHash.length === 32 ? null : `its prevHash has ${prevHash.length} bytes, not 32`
-}
 
 function named({ epoch, seq, place }: Omit<Link, 'hash'>): string {
   return `epoch ${epoch} seq ${seq} at ${formatPlace(place)}`

@@ -20,6 +20,7 @@ for (let i = 0; i < 12; i += 1) {
   log.write('prod.oss-pool/prod.agent.steps.oss/0', 1, [outcome(200 + i)])
   if (i === 5) log.reset(chainId, 0)
 }
+log.write('prod.ledger/prod.agent.control/0', 1, [{ type: 'policy_activated', body: Buffer.from('any bytes') }])
 
 let python: string
 let dir: string
@@ -86,7 +87,7 @@ function flipped(record: RawRecord): RawRecord {
 }
 
 test('a whole log has no findings', async () => {
-  expect(await verify(log.records)).toEqual({ code: 0, stdout: '', stderr: '3 chains, 0 findings\n' })
+  expect(await verify(log.records)).toEqual({ code: 0, stdout: '', stderr: '4 chains, 0 findings\n' })
 })
 
 test.each<[string, readonly RawRecord[], string]>([
@@ -94,6 +95,11 @@ test.each<[string, readonly RawRecord[], string]>([
     'a flipped byte',
     log.records.with(own[2]!, flipped(at(2))),
     `epoch 1 seq 4 at ${placeOf(3)} or the link before it at ${placeOf(2)} was changed`,
+  ],
+  [
+    'a removed first record',
+    log.records.toSpliced(own[0]!, 1),
+    `the links before epoch 1 seq 2 at ${placeOf(1)} are missing`,
   ],
   ['a removed record', log.records.toSpliced(own[2]!, 1), `seq 3 to 3 missing between ${placeOf(1)} and ${placeOf(3)}`],
   [

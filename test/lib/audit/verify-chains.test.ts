@@ -224,13 +224,18 @@ describe('a verification that begins inside of the log', () => {
     const inFirst = cut.filter(({ partition }) => partition === 0)
     const firstOffset = inFirst[0]!.offset
     const ends = new Map([
-      [0, { from: firstOffset, until: 1_000 }],
-      [1, { from: 12, until: 12 }],
+      [0, 1_000],
+      [1, 12],
     ])
-    const { findings, verifier } = verifyRecords(inFirst, { marks: before, ends })
+    const starts = (second: number) =>
+      new Map([
+        ['agent.audit/0', firstOffset],
+        ['agent.audit/1', second],
+      ])
+    const { findings, verifier } = verifyRecords(inFirst, { marks: before, ends, starts: starts(12) })
     expect(findings).toEqual([])
     expect(verifier.counts()).toMatchObject({ compared: 0, notCompared: 3 })
-    const gone = verifyRecords(inFirst, { marks: before, ends: ends.set(1, { from: 0, until: 12 }) })
+    const gone = verifyRecords(inFirst, { marks: before, ends, starts: starts(0) })
     expect(gone.codes).toEqual(['chain_missing'])
   })
 
