@@ -12,7 +12,7 @@ import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
 import { duration, wholeNumber } from '../options.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress, type Progress } from '../progress.ts'
-import { timeOption, type TimeOption } from '../range-options.ts'
+import { timeOption, timesOf, type TimeOption } from '../range-options.ts'
 import { exitCodes } from '../report-error.ts'
 
 interface VerifyFlags {
@@ -43,7 +43,7 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
     .action(
       run(async (context, flags: VerifyFlags) => {
         const nowMs = Date.now()
-        const range = { sinceMs: flags.since?.(nowMs), untilMs: flags.until?.(nowMs) }
+        const range = timesOf(flags, nowMs)
         const findings = createFindings(flags.findings)
         await using source = await openSource(context, flags)
         const copy = flags.from === undefined ? null : await readManifest(flags.from)
