@@ -12,15 +12,17 @@ export function auditEntry(
   value: Buffer | null,
   { topic, partition, offset, timestampMs }: SourcePlace,
 ): AuditEntry | Promise<AuditEntry> {
-  const place = { topic, partition, offset, timestampMs }
   const entryOf = (record: AuditRecord): AuditEntry => ({
-    ...place,
+    topic,
+    partition,
+    offset,
+    timestampMs,
     record: record.type === 'unknown' ? { ...record, type: typeAsWritten(codec, value) } : record,
     problem: null,
   })
   const bad = (error: unknown): AuditEntry => {
     if (!(error instanceof ShuntError) || error.retryable) throw error
-    return { ...place, record: null, problem: error.message, value }
+    return { topic, partition, offset, timestampMs, record: null, problem: error.message, value }
   }
   try {
     const known = codec.decodeNow('audit-record', value)
