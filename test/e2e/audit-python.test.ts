@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { anchorLog } from '#lib/audit/anchor-log'
+import { policyActivatedDraft } from '#lib/audit/records'
 import { writeExport } from '#lib/audit/export/write-export'
 import { createChainLog, entryOf, outcome, type RawRecord } from '../support/chain-log.ts'
+import { localCodec } from '../support/local-codec.ts'
 import { memorySource } from '../support/memory-source.ts'
 import { pythonWith } from '../support/python.ts'
 
@@ -20,7 +22,9 @@ for (let i = 0; i < 12; i += 1) {
   log.write('prod.oss-pool/prod.agent.steps.oss/0', 1, [outcome(200 + i)])
   if (i === 5) log.reset(chainId, 0)
 }
-log.write('prod.ledger/prod.agent.control/0', 1, [{ type: 'policy_activated', body: Buffer.from('any bytes') }])
+const order = { name: 'policy', orderId: 'o', actor: 'a', reason: 'r', atMs: 1, value: '{}' }
+const activated = { order, offset: 0, policyHash: Buffer.alloc(32) }
+log.write('prod.ledger/prod.agent.control/0', 1, [policyActivatedDraft(await localCodec(), activated)])
 
 let python: string
 let dir: string
