@@ -32,7 +32,7 @@ test('a link of a type that a later release knows has the hash that its writer g
   const drafts = (['later_type', 'decision'] as AuditType[]).map((type) => ({ type, body: Buffer.from('body') }))
   const { records } = createChain({ topic: 'agent.audit', encode }).seal('group/topic/0', null, drafts)
   const codec = await codecOfToday()
-  const entries = await Promise.all(records.map(({ value }) => auditEntry(codec, value, place)))
+  const entries = await Promise.all(records.map(async ({ value }) => auditEntry(codec, value, place)))
   const [first, second] = entries.map(({ record }) => record!)
   expect([first!.type, second!.type]).toEqual(['later_type', 'decision'])
   expect(second!.prevHash).toEqual(linkHash(first!))
