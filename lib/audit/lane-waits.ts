@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inChainOrder, type CommittedHeads } from './chain-marks.ts'
 import { formatPlace, type Report } from './findings.ts'
 import type { ChainVerifier } from './verify-chains.ts'
@@ -6,6 +7,7 @@ export interface LaneWait {
   /** How long log and commits are waited for to agree. */
   waitMs: number
   nowMs: () => number
+  signal?: AbortSignal | undefined
 }
 
 const betweenMs = 500
@@ -18,11 +20,11 @@ const betweenMs = 500
 export async function awaitLinks(
   chains: Pick<ChainVerifier, 'behindLanes'>,
   read: () => Promise<void>,
-  { waitMs, nowMs }: LaneWait,
+  { waitMs, nowMs, signal }: LaneWait,
 ): Promise<void> {
   for (const untilMs = nowMs() + waitMs; ;) {
     if (chains.behindLanes().length === 0 || nowMs() >= untilMs) return
-    await pause()
+    await sleep(betweenMs, undefined, { signal })
     await read()
   }
 }
@@ -31,7 +33,7 @@ export async function awaitLinks(
 export async function awaitCommits(
   chains: Pick<ChainVerifier, 'heads'>,
   readCommitted: () => Promise<CommittedHeads>,
-  { waitMs, nowMs, report }: LaneWait & { report: Report },
+  { waitMs, nowMs, report, signal }: LaneWait & { report: Report },
 ): Promise<void> {
   const heads = chains.heads().filter(({ broken }) => !broken)
   for (const untilMs = nowMs() + waitMs; ;) {
@@ -42,7 +44,7 @@ export async function awaitCommits(
     })
     if (ahead.length === 0) return
     if (nowMs() < untilMs) {
-      await pause()
+      await sleep(betweenMs, undefined, { signal })
       continue
     }
     for (const { head, lane } of ahead) {
@@ -53,8 +55,4 @@ export async function awaitCommits(
     }
     return
   }
-}
-
-function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, betweenMs))
 }

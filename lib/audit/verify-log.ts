@@ -88,7 +88,7 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
   }
 
   await read(range)
-  const wait = { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs }
+  const wait = { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs, signal }
   await awaitLinks(chains, () => read({ resumeAt: edges.positions }), wait)
   if (options.committed) await awaitCommits(chains, options.committed, { ...wait, report })
   chains.end()

@@ -162,6 +162,14 @@ describe('a link that its lane has committed', () => {
     ).toEqual([])
   })
 
+  test('and its commit are not waited for any longer once the reading is aborted', async () => {
+    const never = { laneWaitMs: 60_000, steps: false, nowMs: Date.now }
+    const link = { ...never, marks: marks.map((mark) => ({ ...mark, seq: 99 })) }
+    const commit = { ...never, committed: () => Promise.resolve(new Map([[last.chainId, { epoch: 1, seq: 1 }]])) }
+    for (const options of [link, commit])
+      await expect(verify({ audit }, { ...options, signal: AbortSignal.timeout(200) })).rejects.toThrow('aborted')
+  })
+
   test('is not waited for where its chain was not read at all', async () => {
     expect(await verifyLate({ never: true, range: { sinceMs: startMs + 100 * hourMs } })).toMatchObject({ readings: 1 })
   })
