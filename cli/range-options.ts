@@ -2,6 +2,7 @@ import { InvalidArgumentError, type Command } from 'commander'
 import type { SourceRange } from '#lib/audit/source'
 import { decisionFilter } from '#lib/replay/decision-filter'
 import type { DecisionRecord, Tier } from '#lib/events/types.generated'
+import { ShuntError } from '#lib/errors'
 import { duration, oneOf } from './options.ts'
 
 /** What `addRangeOptions` gives a command. */
@@ -67,10 +68,20 @@ export function addRangeOptions(command: Command): Command {
 
 const tierOption = repeated(oneOf('oss', 'frontier', 'none'))
 
+/** Throws SHUNT_CONFIG_INVALID where nothing can lie in between: nothing wrong would be found there either. */
+export function timesOf(
+  { since, until }: { since?: TimeOption | undefined; until?: TimeOption | undefined },
+  nowMs: number,
+): Pick<SourceRange, 'sinceMs' | 'untilMs'> {
+  const times = { sinceMs: since?.(nowMs), untilMs: until?.(nowMs) }
+  if (times.sinceMs !== undefined && times.untilMs !== undefined && times.sinceMs >= times.untilMs)
+    throw new ShuntError('SHUNT_CONFIG_INVALID', 'nothing lies in the range: give a --since before --until')
+  return times
+}
+
 export function rangeOf({ since, until, offsets }: RangeFlags, nowMs: number): SourceRange {
   return {
-    sinceMs: since?.(nowMs),
-    untilMs: until?.(nowMs),
+    ...timesOf({ since, until }, nowMs),
     offsets: offsets && new Map(offsets.map(({ partition, ...ends }) => [partition, ends])),
   }
 }

@@ -9,9 +9,8 @@ import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-PAYLOAD_TYPE, ZERO = "application/vnd.shunt.anchor+json", bytes(32)
+PAYLOAD_TYPE, ZERO, findings = "application/vnd.shunt.anchor+json", bytes(32), []
 COLUMNS = ["partition", "offset", "chainId", "epoch", "seq", "prevHash", "type", "body"]
-findings = []
 def tell(message):
     findings.append(message)
     print(message)
@@ -33,7 +32,7 @@ def last_link(body):
     return epoch, seq, bytes(itertools.islice(data, size or 0))
 
 def read_anchors(path, key_path, namespace):
-    key, previous, marks, last = serialization.load_pem_public_key(Path(key_path).read_bytes()), None, {}, {}
+    key, previous, marks = serialization.load_pem_public_key(Path(key_path).read_bytes()), None, {}
     for number, line in enumerate(Path(path).read_text().splitlines(), 1):
         try:
             envelope = json.loads(line)
@@ -48,9 +47,8 @@ def read_anchors(path, key_path, namespace):
             tell(f"line {number} of the anchors does not follow the line before it, or is of another namespace")
         previous = hashlib.sha256(payload).hexdigest()
         for head in anchor["heads"]:
-            marks.setdefault(head["chainId"], {})[head["epoch"], head["seq"]] = bytes.fromhex(head["hash"])
-            last[head["chainId"]] = head
-    return marks, last
+            marks.setdefault(head["chainId"], {})[head["epoch"], head["seq"]] = head
+    return marks if previous else tell("no line of the anchors can be used") or {}
 
 def check(link, where, head, mark):
     """`head`: epoch, seq, hash, place, partition of the chain's link before; None for its first."""
@@ -63,15 +61,15 @@ def check(link, where, head, mark):
         tell(f"{chain}: {named} or the link before it{' at ' + head[3] if head else ''} was changed")
     if head and epoch > head[0] and (link["type"] != "lane_reset" or seq != 1 or last_link(link["body"]) != head[:3]):
         tell(f"{chain}: {named} opens an epoch and does not name the last link, epoch {head[0]} seq {head[1]} at {head[3]}")
-    if mark and mark != link_hash(link):
+    if mark and bytes.fromhex(mark["hash"]) != link_hash(link):
         tell(f"{chain}: {named} is not the link that was anchored: it, or the history up to it, was rewritten")
 
-def verify(directory, offsets, marks, last):
-    heads, firsts, ends = {}, {}, {each["partition"]: each["until"] for each in offsets}
+def verify(directory, offsets, marks):
+    heads, firsts, held = {}, {}, {each["partition"]: (each["from"], each["until"]) for each in offsets}
     for file in sorted(directory.glob("*.parquet")):
         for link in (row for batch in pq.ParquetFile(file).iter_batches(columns=COLUMNS) for row in batch.to_pylist()):
             chain, where = link["chainId"], f"{link['partition']}/{link['offset']}"
-            first = firsts.setdefault(link["partition"], link["offset"])
+            first = firsts.setdefault(link["partition"], held.get(link["partition"], (link["offset"],))[0])
             if chain is None or len(link["prevHash"]) != 32 or min(link["epoch"], link["seq"]) < 1:
                 tell(f"the record at {where} is no link of a chain")
                 continue
@@ -79,12 +77,14 @@ def verify(directory, offsets, marks, last):
             if head and (head[4] != link["partition"] or at <= head[:2]):
                 tell(f"{chain}: epoch {at[0]} seq {at[1]} at {where} comes again, too late or elsewhere: it was at {head[3]}")
                 continue
-            if head is None and at != (1, 1) and first == 0:
+            lost = not head and [key for key, mark in marks.get(chain, {}).items() if key < at and mark["offset"] >= first]
+            if lost or not head and at != (1, 1) and first == 0:
                 tell(f"{chain}: the links before epoch {at[0]} seq {at[1]} at {where} are missing")
             check(link, where, head, marks.get(chain, {}).get(at))
             heads[chain] = (*at, link_hash(link), where, link["partition"])
-    for chain, head in last.items():
-        if not firsts.get(head["partition"], 0) <= head["offset"] < (ends.get(head["partition"], 0) or 2**63):
+    for chain, head in ((chain, anchored[max(anchored)]) for chain, anchored in marks.items()):
+        start, end = held.get(head["partition"], (0, 0))
+        if not firsts.get(head["partition"], start) <= head["offset"] < (2**63 if end is None else end):
             print(f"{chain}: its last anchor lies outside of this export and was not compared", file=sys.stderr)
         elif chain not in heads:
             tell(f"{chain}: the chain is missing; anchored up to epoch {head['epoch']} seq {head['seq']}")
@@ -94,6 +94,6 @@ def verify(directory, offsets, marks, last):
 
 directory, *anchors = sys.argv[1:] or sys.exit(__doc__)
 description = json.loads(Path(directory, "manifest.json").read_text())
-anchored = read_anchors(*anchors, description["namespace"]) if anchors else ({}, {})
-verify(Path(directory, "audit"), description["range"]["offsets"], *anchored)
+anchored = read_anchors(*anchors, description["namespace"]) if anchors else {}
+verify(Path(directory, "audit"), description["range"]["offsets"], anchored)
 sys.exit(1 if findings else 0)

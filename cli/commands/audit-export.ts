@@ -11,7 +11,7 @@ import { connectionOf, type AddCommand } from '../context.ts'
 import { formatTable, plural, printable, writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { exitCodes } from '../report-error.ts'
-import { timeOption, type TimeOption } from '../range-options.ts'
+import { timeOption, timesOf, type TimeOption } from '../range-options.ts'
 
 interface ExportFlags {
   out: string
@@ -38,7 +38,7 @@ export const addAuditExportCommand: AddCommand = (audit, run) => {
         const { config, kafka } = connectionOf(context)
         await using source = await openSource(context)
         const earlier = after === undefined ? null : await readManifest(after)
-        const times = { sinceMs: since?.(nowMs), untilMs: until?.(nowMs) }
+        const times = timesOf({ since, until }, nowMs)
         const range = await exportRange({ kafka }, config.namespace, times)
         const manifest = await writeExport(source, {
           dir: out,

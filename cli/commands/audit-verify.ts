@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { marksOf, readAnchors, readPublicKey } from '#lib/audit/anchors'
 import type { ChainMark } from '#lib/audit/chain-marks'
-import { readManifest } from '#lib/audit/export/manifest'
-import { createFindings, type Report } from '#lib/audit/findings'
+import { readManifest, type Manifest } from '#lib/audit/export/manifest'
+import { createFindings, findingOf, type Report } from '#lib/audit/findings'
 import { readLaneMarks } from '#lib/audit/lane-marks'
-import { verifyLog } from '#lib/audit/verify-log'
+import { verifyLog, type VerifyLogOptions } from '#lib/audit/verify-log'
 import { ShuntError } from '#lib/errors'
 import { openSource } from '../audit-source.ts'
 import { formatAuditSummary, type AuditSummary } from '../audit-summary.ts'
@@ -12,7 +12,7 @@ import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
 import { duration, wholeNumber } from '../options.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress, type Progress } from '../progress.ts'
-import { timeOption, type TimeOption } from '../range-options.ts'
+import { timeOption, timesOf, type TimeOption } from '../range-options.ts'
 import { exitCodes } from '../report-error.ts'
 
 interface VerifyFlags {
@@ -43,7 +43,7 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
     .action(
       run(async (context, flags: VerifyFlags) => {
         const nowMs = Date.now()
-        const range = { sinceMs: flags.since?.(nowMs), untilMs: flags.until?.(nowMs) }
+        const range = timesOf(flags, nowMs)
         const findings = createFindings(flags.findings)
         await using source = await openSource(context, flags)
         const copy = flags.from === undefined ? null : await readManifest(flags.from)
@@ -55,10 +55,9 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
         const found = await verifyLog(source, {
           ...readings,
           range,
-          ends: copy
-            ? new Map(copy.range.offsets.map(({ partition, until }) => [partition, until ?? Infinity]))
-            : undefined,
+          copy: copy ? copyOf(copy) : undefined,
           marks: [...anchors, ...(lanes?.marks ?? [])],
+          committed: lanes ? async () => (await laneMarks(context, nowMs)).committed : undefined,
           steps: flags.steps,
           openForMs: flags.openFor,
           report: findings.report,
@@ -84,13 +83,23 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
     )
 }
 
+function copyOf({ range: { offsets, sinceMs } }: Manifest): VerifyLogOptions['copy'] {
+  return {
+    ends: new Map(offsets.map(({ partition, until }) => [partition, until ?? Infinity])),
+    sinceMs: sinceMs ?? undefined,
+  }
+}
+
 async function anchorMarks(flags: VerifyFlags, namespace: string, report: Report): Promise<ChainMark[]> {
   const { anchors, publicKey } = flags
   if ((anchors === undefined) !== (publicKey === undefined))
     throw new ShuntError('SHUNT_CONFIG_INVALID', 'give --anchors and --public-key together')
   if (anchors === undefined || publicKey === undefined) return []
   const key = readPublicKey(await readFile(publicKey, 'utf8'), publicKey)
-  return marksOf(readAnchors(await readFile(anchors, 'utf8'), { publicKey: key, namespace, report }).anchors)
+  const { anchors: read } = readAnchors(await readFile(anchors, 'utf8'), { publicKey: key, namespace, report })
+  // Whoever gives anchors wants the log compared with them: a file that was emptied must not pass for that.
+  if (read.length === 0) report(findingOf('anchor_unreadable', `no line of ${anchors} is an anchor that can be used`))
+  return marksOf(read)
 }
 
 function laneMarks(context: CliContext, nowMs: number) {

@@ -176,7 +176,7 @@ async function requeueAll(
       const found = planned.get(letterName(letter))
       if (found?.plan.action !== 'requeue' || found.requeuedTo !== null) return false
       context.signal.throwIfAborted()
-      found.requeuedTo = formatOrigin(await requeuer.requeue(letter, found.plan.topic))
+      found.requeuedTo = formatOrigin(await requeuer.requeue(letter, found.plan.topic, found.plan.decidedAgain))
       progress.step()
       left -= 1
       return left === 0

@@ -13,6 +13,9 @@ export interface ChainMark {
   place: { partition: number; offset: number } | null
 }
 
+/** Where lanes stand by their commits, by chain; epoch 0 of one that has not written yet. */
+export type CommittedHeads = ReadonlyMap<string, Pick<ChainMark, 'epoch' | 'seq'>>
+
 /** Negative where `a` comes first in its chain. */
 export function inChainOrder(a: Pick<ChainMark, 'epoch' | 'seq'>, b: Pick<ChainMark, 'epoch' | 'seq'>): number {
   return a.epoch - b.epoch || a.seq - b.seq
@@ -43,4 +46,9 @@ export function isBeyond({ atMs, place }: ChainMark, { untilMs, offsets }: Sourc
   const { partition, offset } = place
   if (ends && offset >= (ends.get(partition) ?? 0)) return true
   return offsets !== undefined && offset >= (offsets.has(partition) ? (offsets.get(partition)!.until ?? Infinity) : 0)
+}
+
+/** For messages: what names the link. */
+export function knownBy({ by, atMs }: ChainMark): string {
+  return by === 'anchor' ? `an anchor of ${new Date(atMs).toISOString()} names` : 'its lane has committed'
 }

@@ -51,6 +51,12 @@ export function linkHash({ chainId, epoch, seq, prevHash, type, body }: AuditRec
   return hash('sha256', scratch.subarray(0, at), 'buffer')
 }
 
+/** Why a record is no link; null for one that may be. Numbers that no lane writes have no place in the input of the hash. */
+export function linkProblem({ epoch, seq, prevHash }: AuditRecord): string | null {
+  if (epoch < 1 || seq < 1) return `epoch ${epoch} seq ${seq} is no place in a chain`
+  return prevHash.length === 32 ? null : `its prevHash has ${prevHash.length} bytes, not 32`
+}
+
 /** Of the two numbers and the three lengths. */
 const frameBytes = 2 * 8 + 3 * 4
 

@@ -3,7 +3,7 @@ import { createCodecOver } from '#lib/events/codec'
 import { auditFiles, checkPresence, createFileCheck, filesOf } from './export/export-files.ts'
 import { toAuditEntry, toFeedbackEntry, toPolicy, toResultEntry } from './export/from-rows.ts'
 import { manifestRegistry } from './export/manifest-registry.ts'
-import { readManifest } from './export/manifest.ts'
+import { readManifest, type Manifest } from './export/manifest.ts'
 import { mergeByTime, readGroups, type Group, type Row } from './export/read-groups.ts'
 import type { AuditSource, SourceRange, SourceReading } from './source.ts'
 
@@ -33,6 +33,7 @@ export async function openExportSource(dir: string, { log }: ExportSourceDeps): 
       const partitions = [...auditFiles(manifest)].filter(([partition]) => !offsets || offsets.has(partition))
       const files = partitions.flatMap(([, each]) => each)
       reading.onTotal?.(files.reduce((sum, { rows }) => sum + rows, 0))
+      reading.onStarts?.(startsOf(manifest))
       const sequences = partitions.map(([partition, each]) =>
         within(groupsOf(each, reading.signal), 'offset', {
           from: Math.max(offsets?.get(partition)?.from ?? 0, resumeAt?.get(partition) ?? 0),
@@ -56,6 +57,11 @@ export async function openExportSource(dir: string, { log }: ExportSourceDeps): 
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
+}
+
+/** Of the log alone: results are exported by their times. */
+function startsOf({ range }: Manifest): Map<string, number> {
+  return new Map(range.offsets.map(({ partition, from }) => [`agent.audit/${partition}`, from]))
 }
 
 interface Bounds {

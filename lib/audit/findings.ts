@@ -12,6 +12,7 @@ export type FindingCode =
   | 'chain_missing'
   | 'history_rewritten'
   | 'last_link_changed'
+  | 'link_uncommitted'
   | 'anchor_unreadable'
   | 'anchor_foreign_key'
   | 'anchor_bad_signature'

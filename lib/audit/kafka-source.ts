@@ -1,13 +1,14 @@
 import { listResultsTopics } from '#lib/client/results-topics'
 import { readBatches } from '#lib/client/range-batches'
-import { topicSpan, type ReadDeps, type TopicSpan } from '#lib/client/topic-range'
-import { isRetryable, ShuntError } from '#lib/errors'
+import { topicSpan, type KeptSpan, type ReadDeps, type TopicSpan } from '#lib/client/topic-range'
+import { isRetryable } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { parseFeedback } from '#lib/events/parse-step'
 import type { Registry } from '#lib/events/registry'
 import { inNamespace } from '#lib/events/topics'
-import type { AuditRecord, StepResult } from '#lib/events/types.generated'
+import type { StepResult } from '#lib/events/types.generated'
 import type { InboundRecord } from '#lib/stream/types'
+import { auditEntry } from './audit-entry.ts'
 import type {
   AuditEntry,
   AuditSource,
@@ -31,12 +32,13 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
   async function* read<Entry>(
     topics: readonly string[],
     range: SourceRange,
-    { signal, onTotal, onProgress }: SourceReading,
+    { signal, onTotal, onStarts, onProgress }: SourceReading,
     entryOf: (record: InboundRecord, place: SourcePlace) => Entry | null | Promise<Entry | null>,
   ): AsyncGenerator<readonly Entry[]> {
     const whole = await topicSpan(deps, topics, range)
     const { from, until, offsets } = range.offsets || range.resumeAt ? within(whole, audit, range) : whole
     onTotal?.(offsets)
+    onStarts?.(startsOf(whole, namespace))
     const { sinceMs = -Infinity, untilMs = Infinity } = range
     for await (const records of readBatches(deps, { topics, from, until, signal })) {
       const entries: Entry[] = []
@@ -104,33 +106,6 @@ export function openKafkaSource(deps: KafkaSourceDeps, namespace: string): Audit
   }
 }
 
-/** At once, but for a schema that is met for the first time. */
-function auditEntry(
-  codec: KafkaSourceDeps['codec'],
-  value: Buffer | null,
-  place: SourcePlace,
-): AuditEntry | Promise<AuditEntry> {
-  const { topic, partition, offset, timestampMs } = place
-  const entryOf = (record: AuditRecord): AuditEntry => ({
-    topic,
-    partition,
-    offset,
-    timestampMs,
-    record,
-    problem: null,
-  })
-  const bad = (error: unknown): AuditEntry => {
-    if (!(error instanceof ShuntError) || error.retryable) throw error
-    return { ...place, record: null, problem: error.message, value }
-  }
-  try {
-    const known = codec.decodeNow('audit-record', value)
-    return known ? entryOf(known) : codec.decode('audit-record', value).then(entryOf, bad)
-  } catch (error) {
-    return bad(error)
-  }
-}
-
 function resultEntry(result: StepResult, place: SourcePlace): ResultEntry {
   const { tenantId, taskId, stepId, origin, status, code, attempts, costMicroUsd, finishedAtMs } = result
   return {
@@ -149,6 +124,15 @@ function resultEntry(result: StepResult, place: SourcePlace): ResultEntry {
 
 function placeOf({ topic, partition, offset, timestampMs }: InboundRecord, namespace: string): SourcePlace {
   return { topic: withoutNamespace(namespace, topic), partition, offset, timestampMs }
+}
+
+function startsOf({ kept }: KeptSpan, namespace: string): Map<string, number> {
+  const starts = Object.entries(kept).flatMap(([topic, partitions]) =>
+    Object.entries(partitions).map(
+      ([partition, offset]) => [`${withoutNamespace(namespace, topic)}/${partition}`, offset] as const,
+    ),
+  )
+  return new Map(starts)
 }
 
 function withoutNamespace(namespace: string, topic: string): string {

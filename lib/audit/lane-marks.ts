@@ -4,10 +4,12 @@ import { laneName } from '#lib/stream/lane'
 import { decodeProgress } from '#lib/stream/progress-codec'
 import { stageGroupNames, stageGroups } from '#lib/stream/stage-groups'
 import { parseHead } from './chain.ts'
-import type { ChainMark } from './chain-marks.ts'
+import type { ChainMark, CommittedHeads } from './chain-marks.ts'
 
 export interface LaneMarks {
   marks: ChainMark[]
+  /** Of all lanes whose commit can be read. */
+  committed: CommittedHeads
   /** Lanes whose commit is of another release or program, or gone. */
   unreadable: string[]
 }
@@ -20,7 +22,8 @@ export interface LaneMarks {
 export function readLaneMarks(deps: Pick<ReadDeps, 'kafka'>, namespace: string, nowMs: number): Promise<LaneMarks> {
   const all = stageGroupNames.flatMap((group) => stageGroups[group].map((topic) => inNamespace(namespace, topic)))
   return withAdmin(deps, all, async (admin) => {
-    const found: LaneMarks = { marks: [], unreadable: [] }
+    const committed = new Map<string, Pick<ChainMark, 'epoch' | 'seq'>>()
+    const found: LaneMarks = { marks: [], committed, unreadable: [] }
     for (const groupName of stageGroupNames) {
       const groupId = inNamespace(namespace, groupName)
       const topics = stageGroups[groupName].map((topic) => inNamespace(namespace, topic))
@@ -28,6 +31,7 @@ export function readLaneMarks(deps: Pick<ReadDeps, 'kafka'>, namespace: string, 
         for (const { partition, offset, metadata } of partitions) {
           const chainId = laneName(groupId, topic, partition)
           const head = Number(offset) < 0 ? undefined : headOf(Number(offset), metadata)
+          if (head !== undefined) committed.set(chainId, head ?? { epoch: 0, seq: 0 })
           if (head === undefined) found.unreadable.push(chainId)
           // A lane that has written nothing since its epoch began has no link to compare.
           else if (head !== null && head.seq > 0)

@@ -1,39 +1,43 @@
-import type { SourcePlace, SourceRange } from './source.ts'
+import type { SourcePlace, SourceReading } from './source.ts'
 import { settleMs } from './verify-steps.ts'
 
 /** Where the partitions of what was read begin and end. */
 export function createLogEdges() {
+  const starts = new Map<string, number>()
   const firsts = new Map<string, SourcePlace>()
   const positions = new Map<number, number>()
   let lastMs = -Infinity
-  /** A partition that begins behind offset 0 has lost its beginning to retention. */
+  const nameOf = ({ topic, partition }: SourcePlace): string => `${topic}/${partition}`
   const latestOf = (places: readonly SourcePlace[]): number =>
     places.reduce((latest, { timestampMs }) => Math.max(latest, timestampMs), -Infinity)
 
   return {
-    positions,
+    /** As the source told them. */
+    starts: starts as ReadonlyMap<string, number>,
+    positions: positions as ReadonlyMap<number, number>,
     lastMs: () => lastMs,
+    noteStarts: ((told) => {
+      for (const [name, offset] of told) starts.set(name, offset)
+    }) satisfies SourceReading['onStarts'],
     note(place: SourcePlace): void {
-      const name = `${place.topic}/${place.partition}`
+      const name = nameOf(place)
       if (!firsts.has(name)) firsts.set(name, place)
       positions.set(place.partition, place.offset + 1)
       lastMs = Math.max(lastMs, place.timestampMs)
     },
+    /** Retention has left nothing of some partition, so that nobody knows how far it went. */
+    isEmptied: () => [...starts].some(([name, offset]) => offset > 0 && !firsts.has(name)),
     /**
-     * Before this, records of these partitions of agent.audit are gone. An offset above 0 alone does not say so: a
-     * transaction that was aborted takes offsets too.
+     * Before this, records are gone, or were not read; -Infinity where all were. Where a range by time begins before the log
+     * does, as where it has no beginning, partitions that were cut are whole from their first record on.
      */
-    cutMs(partitions: readonly number[]): number {
-      const cut = new Set(partitions)
-      return latestOf([...firsts.values()].filter(({ partition }) => cut.has(partition)))
-    },
-    /** Within a range by time the topic's own beginning is not seen: it is where even the first record came late. */
-    keptFromMs({ sinceMs }: SourceRange): number {
+    keptFromMs(sinceMs: number | undefined): number {
       const places = [...firsts.values()]
-      if (places.length === 0) return Infinity
-      if (sinceMs === undefined) return latestOf(places.filter(({ offset }) => offset > 0))
-      const earliest = places.reduce((least, { timestampMs }) => Math.min(least, timestampMs), Infinity)
-      return earliest > sinceMs + settleMs ? latestOf(places) : -Infinity
+      // Where nobody tells it, a first offset above 0 says so, unless it is that of the range.
+      const isCut = (place: SourcePlace): boolean =>
+        (starts.get(nameOf(place)) ?? (sinceMs === undefined ? place.offset : 0)) > 0
+      if (sinceMs !== undefined && places.some(({ timestampMs }) => timestampMs <= sinceMs + settleMs)) return sinceMs
+      return Math.max(sinceMs ?? -Infinity, latestOf(places.filter(isCut)))
     },
   }
 }

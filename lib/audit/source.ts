@@ -62,6 +62,12 @@ export interface SourceReading {
   signal?: AbortSignal | undefined
   /** Told once, before the first batch: an upper bound of the entries. */
   onTotal?: ((entries: number) => void) | undefined
+  /**
+   * Told once, before the first batch, where it is known: by partition of a topic, `agent.audit/3`, the offset at which what
+   * the source holds of it begins. Behind 0, something was before: retention removed it, or another export has it. The
+   * first record's offset does not say so, since transactions that were aborted take offsets too.
+   */
+  onStarts?: ((starts: ReadonlyMap<string, number>) => void) | undefined
   /** Told with each batch: so many more records are behind, those that were left out among them. */
   onProgress?: ((records: number) => void) | undefined
   /** Records of the audit of other types may be left out: who asks for few need not pay for all. @default all */

@@ -1,3 +1,4 @@
+import type { RequeuedStep } from '#lib/dead-letters/requeue-orders'
 import type { AttemptRecord, DecisionRecord, DuplicateRecord, OutcomeRecord } from '#lib/events/types.generated'
 import type { FoundPlace } from './findings.ts'
 import type { AuditEntry, ResultEntry } from './source.ts'
@@ -7,8 +8,15 @@ import { stepKey } from './step-join.ts'
 export type StepRow = FoundPlace & { tenantId: string; stepId: string } & (
     | { kind: 'decision'; attempt: number }
     | { kind: 'attempt'; attempt: number; callNo: number; costMicroUsd: number }
-    | { kind: 'outcome' | 'result'; status: string; attempts: number; costMicroUsd: number }
-    | { kind: 'duplicate' }
+    | {
+        kind: 'outcome' | 'result'
+        status: string
+        code: string | null
+        attempts: number
+        costMicroUsd: number
+        finishedAtMs: number
+      }
+    | { kind: 'duplicate' | 'requeue' }
   ) & {
     /** When the step's own record came; null where nobody named it. */
     beganAtMs: number | null
@@ -39,8 +47,8 @@ export function rowOfAudit({ partition, offset, timestampMs }: AuditEntry, { typ
       return { key, row: { ...base, kind: type, attempt, callNo, costMicroUsd } }
     }
     case 'outcome': {
-      const { status, attempts, costMicroUsd } = body
-      return { key, row: { ...base, kind: type, status, attempts, costMicroUsd } }
+      const { status, code, attempts, costMicroUsd, finishedAtMs } = body
+      return { key, row: { ...base, kind: type, status, code, attempts, costMicroUsd, finishedAtMs } }
     }
     case 'duplicate':
       return { key, row: { ...base, kind: type } }
@@ -49,13 +57,21 @@ export function rowOfAudit({ partition, offset, timestampMs }: AuditEntry, { typ
 
 /** A record of agent.results as a row of its step. */
 export function rowOfResult(result: ResultEntry): KeyedStepRow {
-  const { partition, offset, timestampMs, tenantId, stepId, origin, status, attempts, costMicroUsd } = result
+  const { partition, offset, timestampMs, tenantId, stepId, origin } = result
+  const { status, code, attempts, costMicroUsd, finishedAtMs } = result
   const beganAtMs = origin?.receivedAtMs ?? null
   const base = { partition, offset, timestampMs, tenantId, stepId, beganAtMs }
   return {
     key: stepKey(tenantId, stepId, origin),
-    row: { ...base, kind: 'result', status, attempts, costMicroUsd },
+    row: { ...base, kind: 'result', status, code, attempts, costMicroUsd, finishedAtMs },
   }
+}
+
+/** An operator's order, by which a step is decided again, as a row of that step. */
+export function rowOfRequeue({ partition, offset, timestampMs }: AuditEntry, step: RequeuedStep): KeyedStepRow {
+  const { tenantId, stepId, origin } = step
+  const base = { partition, offset, timestampMs, tenantId, stepId, beganAtMs: origin.receivedAtMs }
+  return { key: stepKey(tenantId, stepId, origin), row: { ...base, kind: 'requeue' } }
 }
 
 export function encodeRow(row: StepRow): Buffer {

@@ -1,6 +1,6 @@
 import type { AuditRecord, LaneResetRecord } from '#lib/events/types.generated'
-import { epochStart, linkHash } from './chain.ts'
-import { inChainOrder, isBeyond, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
+import { epochStart, linkHash, linkProblem } from './chain.ts'
+import { inChainOrder, isBeyond, knownBy, sortMarks, type ChainMark, type LogEnds } from './chain-marks.ts'
 import {
   findingOf,
   formatPlace,
@@ -11,6 +11,7 @@ import {
   type Report,
 } from './findings.ts'
 import type { AuditEntry, SourceRange } from './source.ts'
+import { settleMs } from './verify-steps.ts'
 
 /** The last link of a chain, as far as it was verified. */
 export interface VerifiedHead {
@@ -53,6 +54,8 @@ export interface ChainVerifierOptions {
   range?: SourceRange
   /** Where a copy of the log ends; a log that grows has none. */
   ends?: LogEnds | undefined
+  /** Filled before the first entry, where it is known: see SourceReading. Else first offsets stand for it. */
+  starts?: ReadonlyMap<string, number>
   /** Heads to go on from: what is read begins behind them. */
   from?: readonly VerifiedHead[]
 }
@@ -92,7 +95,7 @@ const strayRun = 3
  * after it is verified again: one changed byte gives one or two findings, not one for each later link.
  */
 export function createChainVerifier(options: ChainVerifierOptions): ChainVerifier {
-  const { range = {}, from = [], ends } = options
+  const { range = {}, from = [], ends, starts = new Map() } = options
   const startsInside = range.sinceMs !== undefined || range.offsets !== undefined
   const marks = sortMarks(options.marks ?? [])
   const chains = new Map<string, Chain>()
@@ -121,9 +124,10 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
     }
   }
 
+  const startOf = (partition: number): number =>
+    starts.get(`agent.audit/${partition}`) ?? firstOffsets.get(partition) ?? 0
   /** Where a reading goes on, the beginning was read before. */
-  const isTrimmed = (partition: number): boolean =>
-    startsInside || (!range.resumeAt && (firstOffsets.get(partition) ?? 0) > 0)
+  const isTrimmed = (partition: number): boolean => startsInside || (!range.resumeAt && startOf(partition) > 0)
 
   function tell(chain: Chain, code: FindingCode, link: FindingLink, sentence: string): void {
     chain.broken = true
@@ -133,9 +137,11 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 
   function take(entry: AuditEntry, reset: LaneResetRecord | null): void {
     const place = placeOf(entry)
-    if (!firstOffsets.has(place.partition)) firstOffsets.set(place.partition, place.offset)
+    // Of a range by time, where every clock is within it.
+    if (!firstOffsets.has(place.partition) && place.timestampMs >= (range.sinceMs ?? -Infinity) + settleMs)
+      firstOffsets.set(place.partition, place.offset)
     const { record } = entry
-    const problem = record === null ? entry.problem : problemOf(record)
+    const problem = record === null ? entry.problem : linkProblem(record)
     if (record === null || problem !== null) {
       undecodable.set(place.partition, place)
       const message = `the record at ${formatPlace(place)} cannot be decoded: ${problem}`
@@ -249,9 +255,26 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
       const order = inChainOrder(mark, link)
       if (order > 0) return
       if (order === 0) compare(chain, link, mark)
-      else if (before === null) notCompared += chain.given ? 1 : 0
+      else if (before === null) beforeGiven(chain, link, mark)
       else if (mark.epoch < link.epoch && inChainOrder(mark, before) > 0) tellTruncated(chain, before, mark)
     }
+  }
+
+  /** Retention takes the beginning of a partition, not that of a chain: a link behind it was removed by somebody. */
+  function beforeGiven(chain: Chain, link: Link, mark: ChainMark): void {
+    if (!chain.given) return
+    if (mark.place === null || !wasRead(mark)) {
+      notCompared += 1
+      return
+    }
+    if (chain.broken) return
+    const { epoch, seq, place } = mark
+    tell(
+      chain,
+      'link_missing',
+      { ...mark, place: link.place },
+      `the log has ${named(link)} and what follows, and ${knownBy(mark)} epoch ${epoch} seq ${seq} at ${formatPlace(place)}, behind the log's beginning: the links before are missing`,
+    )
   }
 
   function compare(chain: Chain, link: Link, mark: ChainMark): void {
@@ -266,7 +289,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
         chain,
         'history_rewritten',
         link,
-        `${named(link)} has another hash than the one anchored at ${timeOf(mark.atMs)}: it was changed, or the history up to it was written anew`,
+        `${named(link)} has another hash than the one anchored at ${new Date(mark.atMs).toISOString()}: it was changed, or the history up to it was written anew`,
       )
     else
       tell(
@@ -289,7 +312,7 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
   function closeGap(chain: Chain): void {
     const { gap, head } = chain
     chain.gap = null
-    if (!gap || gap.late > gap.to - gap.from) return
+    if (!gap || gap.late > gap.to - gap.from || isAtBound(gap)) return
     const { from: first, to: last, before, after } = gap
     const bad = undecodable.get(after.partition)
     const between = bad && bad.offset < after.offset && bad.offset > (before?.offset ?? -1)
@@ -301,6 +324,15 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
       `${what}, ${before ? `between ${formatPlace(before)} and ${formatPlace(after)}` : `before ${formatPlace(after)}, where the log begins`}` +
         (between ? `; the record at ${formatPlace(bad)}, which cannot be decoded, lies there` : ''),
     )
+  }
+
+  /**
+   * A lane moves between hosts whose clocks differ, so that times of a chain may run backwards: next to a bound of time,
+   * what is missing lies on the other side of it.
+   */
+  function isAtBound({ before, after }: Gap): boolean {
+    const { sinceMs = -Infinity, untilMs = Infinity } = range
+    return (before !== null && before.timestampMs < sinceMs + settleMs) || after.timestampMs >= untilMs - settleMs
   }
 
   function end(): void {
@@ -327,9 +359,14 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 
   /** The marked link lies where was read. */
   function wasRead({ place }: ChainMark): boolean {
-    if (place === null) return !startsInside && [...firstOffsets.values()].every((offset) => offset === 0)
-    const first = firstOffsets.get(place.partition)
-    return first === undefined ? !startsInside : place.offset >= first || !isTrimmed(place.partition)
+    if (place === null)
+      return (
+        !startsInside &&
+        [...starts.values(), ...Array.from(firstOffsets.keys(), startOf)].every((offset) => offset === 0)
+      )
+    const { partition, offset } = place
+    const start = startsInside ? firstOffsets.get(partition) : isTrimmed(partition) ? startOf(partition) : 0
+    return start !== undefined && offset >= start
   }
 
   return {
@@ -355,20 +392,6 @@ export function createChainVerifier(options: ChainVerifierOptions): ChainVerifie
 
 type FindingLink = Pick<Finding, 'place'> & Pick<Link, 'chainId' | 'epoch' | 'seq'>
 
-/** Numbers that no lane writes have no place in the input of the hash. */
-function problemOf({ epoch, seq, prevHash }: AuditRecord): string | null {
-  if (epoch < 1 || seq < 1) return `epoch ${epoch} seq ${seq} is no place in a chain`
-  return prevHash.length === 32 ? null : `its prevHash has ${prevHash.length} bytes, not 32`
-}
-
 function named({ epoch, seq, place }: Omit<Link, 'hash'>): string {
   return `epoch ${epoch} seq ${seq} at ${formatPlace(place)}`
-}
-
-function knownBy({ by, atMs }: ChainMark): string {
-  return by === 'anchor' ? `an anchor of ${timeOf(atMs)} names` : 'its lane has committed'
-}
-
-function timeOf(atMs: number): string {
-  return new Date(atMs).toISOString()
 }

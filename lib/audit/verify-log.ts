@@ -1,18 +1,14 @@
-import type { LaneResetRecord } from '#lib/events/types.generated'
-import type { ChainMark, LogEnds } from './chain-marks.ts'
+import { requeuedStepOf } from '#lib/dead-letters/requeue-orders'
+import type { ControlOrder, LaneResetRecord } from '#lib/events/types.generated'
+import type { ChainMark, CommittedHeads, LogEnds } from './chain-marks.ts'
 import type { Report } from './findings.ts'
+import { awaitCommits, awaitLinks } from './lane-waits.ts'
 import { createLogEdges } from './log-edges.ts'
 import { decodeBody, type RecordBody } from './record-body.ts'
 import type { AuditEntry, AuditSource, SourceRange } from './source.ts'
 import { createStepJoin, type StepJoin } from './step-join.ts'
-import { decodeRow, encodeRow, rowOfAudit, rowOfResult, type StepBody } from './step-records.ts'
-import {
-  createChainVerifier,
-  type ChainCounts,
-  type ChainVerifier,
-  type GivenStart,
-  type VerifiedHead,
-} from './verify-chains.ts'
+import { decodeRow, encodeRow, rowOfAudit, rowOfRequeue, rowOfResult, type StepBody } from './step-records.ts'
+import { createChainVerifier, type ChainCounts, type GivenStart, type VerifiedHead } from './verify-chains.ts'
 import { createPolicyCheck, type PolicyCheck } from './verify-policies.ts'
 import { verifyStep, type StepLimits, type StepState } from './verify-steps.ts'
 
@@ -20,8 +16,8 @@ export interface VerifyLogOptions {
   range?: SourceRange
   /** What others know of the chains. */
   marks?: readonly ChainMark[]
-  /** Where a copy of the log ends, such as an export: it is judged as of its last record, and not as of now. */
-  ends?: LogEnds | undefined
+  /** Of a copy of the log, such as an export: it is judged as of its last record, and not as of now. */
+  copy?: { ends: LogEnds; sinceMs?: number | undefined } | undefined
   /** Heads to go on from. */
   from?: readonly VerifiedHead[]
   /** Join each step's records; not of a range by offsets, which cuts steps in two. @default true */
@@ -31,7 +27,9 @@ export interface VerifyLogOptions {
   report: Report
   nowMs: () => number
   signal?: AbortSignal | undefined
-  /** How long links that a lane has committed, and nobody can read yet, are waited for. @default 15_000 */
+  /** Where lanes stand now: what of their chains lies beyond was not written by them. */
+  committed?: (() => Promise<CommittedHeads>) | undefined
+  /** How long links that a lane has committed and nobody can read yet are waited for, and the other way round. @default 15_000 */
   laneWaitMs?: number
   onReading?: (what: string, entries: number) => void
   onEntry?: (what: string) => void
@@ -56,23 +54,22 @@ const dayMs = 86_400_000
 export async function verifyLog(source: AuditSource, options: VerifyLogOptions): Promise<LogSummary> {
   const { range = {}, report, marks = [], from = [], signal } = options
   const startedAtMs = options.nowMs()
-  const chains = createChainVerifier({ report, marks, range, from, ends: options.ends })
+  const edges = createLogEdges()
+  const chains = createChainVerifier({ report, marks, range, from, ends: options.copy?.ends, starts: edges.starts })
   const policies = createPolicyCheck()
   using join = options.steps === false || range.offsets ? null : createStepJoin()
-  const edges = createLogEdges()
-  let requeued = false
 
   async function read(range: SourceRange): Promise<void> {
     const onTotal = (entries: number): void => options.onReading?.('audit', entries)
-    for await (const batch of source.audit(range, { signal, onTotal }))
+    for await (const batch of source.audit(range, { signal, onTotal, onStarts: edges.noteStarts }))
       for (const entry of batch) {
         edges.note(entry)
-        requeued = (await takeEntry(entry)) || requeued
+        await takeEntry(entry)
         options.onEntry?.('audit')
       }
   }
 
-  async function takeEntry(entry: AuditEntry): Promise<boolean> {
+  async function takeEntry(entry: AuditEntry): Promise<void> {
     const body = entry.record && (await decodeBody(source.codec, entry, entry.record, report))
     chains.take(entry, resetOf(body))
     if (body?.type === 'decision') policies.take(body.body, entry)
@@ -80,25 +77,38 @@ export async function verifyLog(source: AuditSource, options: VerifyLogOptions):
       const { key, row } = rowOfAudit(entry, body)
       join.append(key, encodeRow(row))
     }
-    return body?.type === 'operator' && /^deadletter\/requeue\/.*agent\.steps\./.test(body.body.order.name)
+    if (body?.type === 'operator') takeOrder(entry, body.body.order)
+  }
+
+  function takeOrder(entry: AuditEntry, order: ControlOrder): void {
+    const step = requeuedStepOf(order)
+    if (!step || !join) return
+    const { key, row } = rowOfRequeue(entry, step)
+    join.append(key, encodeRow(row))
   }
 
   await read(range)
-  await awaitLanes(chains, edges.positions, read, { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs })
+  const wait = { waitMs: options.laneWaitMs ?? 15_000, nowMs: options.nowMs, signal }
+  await awaitLinks(chains, () => read({ resumeAt: edges.positions }), wait)
+  if (options.committed) await awaitCommits(chains, options.committed, { ...wait, report })
   chains.end()
   await checkPolicies(source, policies, report)
-  const endMs = Math.min(range.untilMs ?? Infinity, options.ends ? edges.lastMs() : startedAtMs)
-  const given = chains.givenStarts()
-  const startMs = range.sinceMs ?? edges.cutMs(given.map(({ place }) => place.partition))
-  const steps = join && (await joinSteps(source, join, options, { startMs, endMs, requeued }))
+  const endMs = Math.min(range.untilMs ?? Infinity, options.copy ? edges.lastMs() : startedAtMs)
+  const startMs = edges.keptFromMs(sinceOf(options))
+  const steps = join && (await joinSteps(source, join, options, { startMs, endMs }))
   return {
     ...chains.counts(),
     policies: policies.count(),
     positions: edges.positions,
     heads: chains.heads(),
-    given,
+    given: chains.givenStarts(),
     steps,
   }
+}
+
+/** Since when there is anything to read. */
+function sinceOf({ range, copy }: VerifyLogOptions): number | undefined {
+  return range?.sinceMs ?? copy?.sinceMs
 }
 
 function resetOf(body: RecordBody | null): LaneResetRecord | null {
@@ -107,24 +117,6 @@ function resetOf(body: RecordBody | null): LaneResetRecord | null {
 
 function isOfStep(body: RecordBody): body is StepBody {
   return body.type === 'decision' || body.type === 'attempt' || body.type === 'outcome' || body.type === 'duplicate'
-}
-
-/**
- * A lane's offset and its links are committed together, and readers see either first: an open transaction of another lane
- * may hold the links back. What a lane has committed and nobody can read for so long is missing.
- */
-async function awaitLanes(
-  chains: ChainVerifier,
-  positions: ReadonlyMap<number, number>,
-  read: (range: SourceRange) => Promise<void>,
-  { waitMs, nowMs }: { waitMs: number; nowMs: () => number },
-): Promise<void> {
-  for (const untilMs = nowMs() + waitMs; ;) {
-    const behind = chains.behindLanes()
-    if (behind.length === 0 || nowMs() >= untilMs) return
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    await read({ resumeAt: positions })
-  }
 }
 
 async function checkPolicies(source: AuditSource, policies: PolicyCheck, report: Report): Promise<void> {
@@ -136,12 +128,12 @@ async function joinSteps(
   source: AuditSource,
   join: StepJoin,
   options: VerifyLogOptions,
-  limits: Pick<StepLimits, 'startMs' | 'endMs' | 'requeued'>,
+  limits: Pick<StepLimits, 'startMs' | 'endMs'>,
 ): Promise<Record<StepState, number>> {
   const { range = {}, report, signal, openForMs = dayMs } = options
   const results = createLogEdges()
   const onTotal = (entries: number): void => options.onReading?.('results', entries)
-  for await (const batch of source.results(range, { signal, onTotal }))
+  for await (const batch of source.results(range, { signal, onTotal, onStarts: results.noteStarts }))
     for (const entry of batch) {
       results.note(entry)
       const { key, row } = rowOfResult(entry)
@@ -149,7 +141,8 @@ async function joinSteps(
       options.onEntry?.('results')
     }
   const steps: Record<StepState, number> = { complete: 0, duplicate: 0, open: 0, 'not verifiable': 0, wrong: 0 }
-  const all: StepLimits = { ...limits, openForMs, resultsFromMs: results.keptFromMs(range) }
+  const resultsFromMs = results.isEmptied() ? Infinity : results.keptFromMs(sinceOf(options))
+  const all: StepLimits = { ...limits, openForMs, resultsFromMs }
   options.onReading?.('steps', 0)
   for (const rows of join.groups()) {
     signal?.throwIfAborted()

@@ -11,16 +11,14 @@ export interface StepLimits {
   openForMs: number
   /** Results before are no longer kept; -Infinity where all are. */
   resultsFromMs: number
-  /** An operator had routed steps tried again: these are decided twice under one attempt. */
-  requeued: boolean
 }
 
 /** How far a step's records go. */
 export type StepState = 'complete' | 'duplicate' | 'open' | 'not verifiable' | 'wrong'
 
 /**
- * A step's end and its result are committed together, in two topics; a reader that reads one after the other sees them
- * apart by as much as a transaction may last, and clocks differ.
+ * Records of one step lie in several partitions of two topics, which are read one after the other, and were written by
+ * hosts whose clocks differ: so near to a bound of what was read, some may lie on its other side.
  */
 export const settleMs = 60_000
 
@@ -32,6 +30,8 @@ interface StepRows {
   outcomes: Of<'outcome' | 'result'>[]
   results: Of<'outcome' | 'result'>[]
   duplicates: number
+  /** Orders of operators by which it was decided again. */
+  requeues: number
   /** When the last of them was written. */
   lastMs: number
 }
@@ -39,12 +39,14 @@ interface StepRows {
 /** All records of one step, by its own record: is it told from its decision to its one result? */
 export function verifyStep(rows: readonly StepRow[], limits: StepLimits, report: Report): StepState {
   const first = rows[0]!
-  if (first.beganAtMs !== null && first.beganAtMs < limits.startMs) return 'not verifiable'
+  if (first.beganAtMs !== null && first.beganAtMs < limits.startMs + settleMs) return 'not verifiable'
   const step = sorted(rows)
   const state = stateOf(step, limits)
   if (state !== null) return state
   const name = `step ${first.stepId} of tenant ${first.tenantId}`
   const problems = problemsOf(step, limits)
+  const mayCome = step.lastMs > limits.endMs - settleMs && problems.every(([code]) => ofAbsence.has(code))
+  if (problems.length > 0 && mayCome) return 'open'
   for (const [code, row, sentence] of problems) {
     const topic = row.kind === 'result' ? 'of the results' : 'of the audit'
     report(findingOf(code, `${name} ${sentence} (${formatPlace(row)} ${topic})`, placeOf(row)))
@@ -55,13 +57,22 @@ export function verifyStep(rows: readonly StepRow[], limits: StepLimits, report:
 }
 
 function sorted(rows: readonly StepRow[]): StepRows {
-  const step: StepRows = { decisions: [], calls: [], outcomes: [], results: [], duplicates: 0, lastMs: -Infinity }
+  const step: StepRows = {
+    decisions: [],
+    calls: [],
+    outcomes: [],
+    results: [],
+    duplicates: 0,
+    requeues: 0,
+    lastMs: -Infinity,
+  }
   for (const row of rows) {
     step.lastMs = Math.max(step.lastMs, row.timestampMs)
     if (row.kind === 'decision') step.decisions.push(row)
     else if (row.kind === 'attempt') step.calls.push(row)
     else if (row.kind === 'outcome') step.outcomes.push(row)
     else if (row.kind === 'result') step.results.push(row)
+    else if (row.kind === 'requeue') step.requeues += 1
     else step.duplicates += 1
   }
   return step
@@ -72,13 +83,21 @@ function stateOf(
   { decisions, calls, outcomes, results, duplicates, lastMs }: StepRows,
   limits: StepLimits,
 ): StepState | null {
-  if (outcomes.length === 0 && results.length === 0) {
-    if (decisions.length === 0 && calls.length === 0 && duplicates > 0) return 'duplicate'
-    return lastMs > limits.endMs - limits.openForMs ? 'open' : null
-  }
-  const oneIsMissing = outcomes.length === 0 || results.length === 0
-  return oneIsMissing && lastMs > limits.endMs - settleMs ? 'open' : null
+  if (outcomes.length > 0 || results.length > 0) return null
+  // Of an order that names a step which nobody knows there is nothing to tell.
+  if (decisions.length === 0 && calls.length === 0) return duplicates > 0 ? 'duplicate' : 'not verifiable'
+  return lastMs > limits.endMs - limits.openForMs ? 'open' : null
 }
+
+/** What a record that is still to come makes good: also an order, which the ledger takes up in its own time. */
+const ofAbsence: ReadonlySet<FindingCode> = new Set([
+  'decision_missing',
+  'decision_repeated',
+  'attempt_missing',
+  'cost_differs',
+  'outcome_missing',
+  'result_missing',
+])
 
 type Problem = [code: FindingCode, row: StepRow, sentence: string]
 
@@ -92,7 +111,7 @@ function problemsOf(step: StepRows, limits: StepLimits): Problem[] {
     return [['outcome_missing', row!, what]]
   }
   if (outcomes.length > 1) problems.push(['outcome_repeated', outcomes[1]!, `has ${outcomes.length} ends`])
-  problems.push(...ofDecisions(decisions, outcome, limits), ...ofCalls(calls, outcome))
+  problems.push(...ofDecisions(step, outcome), ...ofCalls(calls, outcome))
   const [result] = results
   if (!result && outcome.timestampMs >= limits.resultsFromMs)
     problems.push(['result_missing', outcome, `ended as ${outcome.status}, and has no result`])
@@ -102,8 +121,11 @@ function problemsOf(step: StepRows, limits: StepLimits): Problem[] {
   return problems
 }
 
-/** One decision an attempt; one more where the last ended the step. What is rejected was never decided. */
-function ofDecisions(decisions: StepRows['decisions'], end: Of<'outcome' | 'result'>, limits: StepLimits): Problem[] {
+/**
+ * One decision an attempt; one more where the last ended the step, and for each order by which it was decided again. What
+ * is rejected was never decided.
+ */
+function ofDecisions({ decisions, requeues }: StepRows, end: Of<'outcome' | 'result'>): Problem[] {
   const problems: Problem[] = []
   const byAttempt = Map.groupBy(decisions, ({ attempt }) => attempt)
   const decidedToEnd = end.status === 'refused' || (end.status === 'expired' && end.attempts === 0)
@@ -111,7 +133,7 @@ function ofDecisions(decisions: StepRows['decisions'], end: Of<'outcome' | 'resu
   for (let attempt = 1; attempt <= expected; attempt += 1)
     if (!byAttempt.has(attempt)) problems.push(['decision_missing', end, `has no decision of attempt ${attempt}`])
   for (const [attempt, rows] of byAttempt)
-    if (rows.length > 1 && !limits.requeued)
+    if (rows.length > 1 + requeues)
       problems.push(['decision_repeated', rows[1]!, `was decided ${rows.length} times for attempt ${attempt}`])
   return problems
 }
@@ -136,6 +158,8 @@ function ofCalls(calls: StepRows['calls'], end: Of<'outcome' | 'result'>): Probl
   return problems
 }
 
-function toldOf({ status, attempts, costMicroUsd }: Of<'outcome' | 'result'>): string {
-  return `${status} after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} for ${costMicroUsd} micro-USD`
+function toldOf({ status, code, attempts, costMicroUsd, finishedAtMs }: Of<'outcome' | 'result'>): string {
+  const as = code === null ? status : `${status} (${code})`
+  const spent = `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'} for ${costMicroUsd} micro-USD`
+  return `${as} after ${spent} at ${finishedAtMs}`
 }

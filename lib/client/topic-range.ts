@@ -79,15 +79,21 @@ export interface TopicSpan {
   offsets: number
 }
 
+export interface KeptSpan extends TopicSpan {
+  /** Where each partition begins: behind 0, retention has removed what was before. */
+  kept: TailOffsets
+}
+
 /** What the topics hold now, of the records' times that are asked for (epoch ms). */
 export function topicSpan(
   deps: Pick<ReadDeps, 'kafka'>,
   topics: readonly string[],
   { sinceMs, untilMs }: { sinceMs?: number | undefined; untilMs?: number | undefined },
-): Promise<TopicSpan> {
+): Promise<KeptSpan> {
   return withAdmin(deps, topics, async (admin) => {
     const from: Record<string, Record<number, number>> = {}
     const until: Record<string, Record<number, number>> = {}
+    const kept: Record<string, Record<number, number>> = {}
     let offsets = 0
     const at = async (topic: string, ms: number | undefined): Promise<TailOffsets[string] | undefined> =>
       ms === undefined
@@ -95,16 +101,18 @@ export function topicSpan(
         : byPartition(topic, await admin.fetchTopicOffsetsByTimestamp(topic, Math.max(0, Math.floor(ms))))[topic]
     for (const topic of topics) {
       const [since, to] = [await at(topic, sinceMs), await at(topic, untilMs)]
-      const [starts, ends]: Record<number, number>[] = [{}, {}]
+      const [starts, ends, lows]: Record<number, number>[] = [{}, {}, {}]
       for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+        lows![partition] = Number(low)
         const start = (starts![partition] = Math.max(Number(low), since?.[partition] ?? 0))
         const end = (ends![partition] = Math.min(Number(high), to?.[partition] ?? Infinity))
         offsets += Math.max(0, end - start)
       }
       from[topic] = starts!
       until[topic] = ends!
+      kept[topic] = lows!
     }
-    return { from, until, offsets }
+    return { from, until, offsets, kept }
   })
 }
 

@@ -9,7 +9,7 @@ import type { Claims } from '#lib/ledger/claims'
 import type { Policy } from '#lib/policy/schema'
 import type { DeadLetter } from './dead-letter.ts'
 import { decodeLetter } from './decode-letter.ts'
-import { requeueOrderName } from './requeue-orders.ts'
+import { requeueOrderName, type RequeuedStep } from './requeue-orders.ts'
 
 export interface PlanDeps {
   codec: Pick<Codec, 'decode'>
@@ -31,6 +31,8 @@ export type RequeuePlan =
       because: string
       /** Origin of the step that a result may have ended already: such a one must not get a second. */
       endedWith: string | null
+      /** The step that is decided again, where that is what comes of it. */
+      decidedAgain: RequeuedStep | null
     }
   | { action: 'leave'; because: string }
 
@@ -65,7 +67,13 @@ export async function planRequeue(deps: PlanDeps, letter: DeadLetter): Promise<R
     if (kind === 'step') return await planStep(deps, letter, decoded.value as AgentStep)
     if (kind === 'routed') return await planRouted(deps, decoded.value as RoutedStep)
     validateFeedback(decoded.value as StepFeedback)
-    return { action: 'requeue', topic: letter.origin.topic, because: 'the verdict is counted', endedWith: null }
+    return {
+      action: 'requeue',
+      topic: letter.origin.topic,
+      because: 'the verdict is counted',
+      endedWith: null,
+      decidedAgain: null,
+    }
   } catch (error) {
     if (error instanceof ShuntError && !error.retryable) return stillBad(error)
     throw error
@@ -87,6 +95,7 @@ async function planStep(deps: PlanDeps, letter: DeadLetter, step: AgentStep): Pr
       ? `${named} is valid now: it is read anew and gets a result of its own`
       : `${named} is read anew once a policy is in force`,
     endedWith: formatOrigin(letter.origin),
+    decidedAgain: null,
   }
 }
 
@@ -97,6 +106,7 @@ async function planRouted(deps: PlanDeps, { step, origin }: RoutedStep): Promise
     topic: inNamespace(deps.namespace, twinFor('agent.steps.reroute', step.priority)),
     because: `step ${step.stepId} of tenant ${step.tenantId} has no result yet: it is decided anew`,
     endedWith: formatOrigin(origin),
+    decidedAgain: { tenantId: step.tenantId, stepId: step.stepId, origin },
   }
 }
 

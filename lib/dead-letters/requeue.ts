@@ -7,7 +7,7 @@ import type { Codec } from '#lib/events/codec'
 import { inNamespace } from '#lib/events/topics'
 import { producerConfig, type KafkaFactory } from '#lib/stream/kafka'
 import type { DeadLetter } from './dead-letter.ts'
-import { requeueOrderName } from './requeue-orders.ts'
+import { requeueOrderName, requeueOrderValue, type RequeuedStep } from './requeue-orders.ts'
 
 /** On a record that comes back: the place of its letter in agent.deadletter. */
 const requeuedFromHeader = 'x-shunt-requeued-from'
@@ -28,10 +28,10 @@ export interface RequeueOptions {
 export interface Requeuer extends AsyncDisposable {
   /**
    * Writes the record's bytes, key and headers to `topic`, and the order that says so, in one transaction: neither is
-   * there without the other. Returns the record's new place. Throws SHUNT_KAFKA_UNAVAILABLE (retryable: ask for the
-   * orders again, they tell whether it was done).
+   * there without the other. The order names the `step` that is decided again for it, null where none is. Returns the
+   * record's new place. Throws SHUNT_KAFKA_UNAVAILABLE (retryable: ask for the orders again, they tell whether it was done).
    */
-  requeue(letter: DeadLetter, topic: string): Promise<RecordPlace>
+  requeue(letter: DeadLetter, topic: string, step: RequeuedStep | null): Promise<RecordPlace>
 }
 
 export async function openRequeuer(deps: RequeueDeps, options: RequeueOptions): Promise<Requeuer> {
@@ -46,7 +46,7 @@ export async function openRequeuer(deps: RequeueDeps, options: RequeueOptions): 
     throw asShuntError(error)
   }
 
-  function orderOf(letter: DeadLetter, topic: string): Message {
+  function orderOf(letter: DeadLetter, topic: string, step: RequeuedStep | null): Message {
     const name = requeueOrderName(letter)
     const value = deps.codec.encode('control-order', {
       name,
@@ -54,15 +54,15 @@ export async function openRequeuer(deps: RequeueDeps, options: RequeueOptions): 
       actor,
       reason,
       atMs: deps.nowMs(),
-      value: JSON.stringify({ letter: formatOrigin(letter.place), code: letter.code, topic }),
+      value: requeueOrderValue(letter, topic, step),
     })
     return { key: name, value }
   }
 
   return {
-    async requeue(letter, topic) {
+    async requeue(letter, topic, step) {
       try {
-        return await writeBoth(producer, topic, messageOf(letter), control, orderOf(letter, topic))
+        return await writeBoth(producer, topic, messageOf(letter), control, orderOf(letter, topic, step))
       } catch (error) {
         throw asShuntError(error)
       }

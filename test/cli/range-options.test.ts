@@ -19,7 +19,16 @@ describe('times', () => {
     ['2026-11-24T10:30:15.5Z', Date.UTC(2026, 10, 24, 10, 30, 15, 500)],
     ['2026-11-24T10:30:00+02:00', Date.UTC(2026, 10, 24, 8, 30)],
   ])('%s', (text, atMs) => {
-    expect(rangeOf(flagsOf('--since', text, '--until', text), nowMs)).toMatchObject({ sinceMs: atMs, untilMs: atMs })
+    expect(rangeOf(flagsOf('--since', text), nowMs).sinceMs).toBe(atMs)
+    expect(rangeOf(flagsOf('--until', text), nowMs).untilMs).toBe(atMs)
+  })
+
+  test.each([
+    ['1h', '1h'],
+    ['1h', '2h'],
+    ['2026-11-24', '2026-11-23'],
+  ])('from %s until %s hold nothing, which is told', (since, until) => {
+    expect(() => rangeOf(flagsOf('--since', since, '--until', until), nowMs)).toThrow(/give a --since before --until/)
   })
 
   test.each(['yesterday', '2026-13-45', '24 h', '2026-11-24T25:00', ''])('%j is wrong usage', (text) => {

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { createChain, formatHead, linkHash } from '#lib/audit/chain'
 import { formatAnchor, readAnchors, readPrivateKey, readPublicKey } from '#lib/audit/anchors'
 import type { Finding } from '#lib/audit/findings'
 import { registerSchemas } from '#lib/events/register-schemas'
@@ -93,6 +94,13 @@ test('what is no range, key or pair of flags is refused', async () => {
   expect((await shunt(['audit', 'verify', '--anchors', anchors, '--public-key', anchors])).stderr).toContain(
     'shunt audit keygen',
   )
+  const emptied = join(dir, 'emptied.jsonl')
+  writeFileSync(emptied, '')
+  const found = await verify(['--no-steps', '--anchors', emptied, '--public-key', `${key}.pub`])
+  expect(found).toMatchObject({
+    code: 1,
+    first: { code: 'anchor_unreadable', message: `no line of ${emptied} is an anchor that can be used` },
+  })
   expect((await shunt(['audit', 'anchor', '--key', `${key}.pub`, '--out', join(dir, 'other')])).stderr).toContain(
     'no private',
   )
@@ -236,4 +244,26 @@ describe('what was done to a copy of the log is found', () => {
     value[value.length - 1] = ' '.charCodeAt(0)
     return { ...record, value }
   }
+})
+
+test('a link that somebody else wrote behind the last one of a lane is found', async () => {
+  const records = pipeline.read('agent.audit')
+  const { key: chainId, value, partition } = records.at(-1)!
+  const { epoch, seq, ...last } = await pipeline.codec.decode('audit-record', value)
+  const head = formatHead({ epoch, seq, hash: linkHash({ epoch, seq, ...last }) })
+  const topic = pipeline.topic('agent.audit')
+  const chain = createChain({ topic, encode: (link) => pipeline.codec.encode('audit-record', link) })
+  const forged = chain.seal(chainId, head, [{ type: 'duplicate', body: last.body }])
+  const producer = pipeline.kafka.producer()
+  await producer.connect()
+  await producer.send({ topic, messages: forged.records.map((record) => ({ ...record, partition })) })
+  await producer.disconnect()
+  const found = await verify(['--no-steps'])
+  const message = expect.stringContaining(
+    `its lane has committed epoch ${epoch} seq ${seq}: what comes after was written`,
+  )
+  expect(found.listed.filter(({ code }) => code !== 'body_undecodable')).toMatchObject([
+    { code: 'link_uncommitted', chainId, seq: seq + 1, message },
+  ])
+  expect(found.code).toBe(1)
 })

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Message } from 'kafkajs'
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, onTestFailed, test, vi } from 'vitest'
 import { completeStep } from '#lib/client/step-input'
+import { requeuedStepOf } from '#lib/dead-letters/requeue-orders'
 import { ShuntError } from '#lib/errors'
 import type { Topic } from '#lib/events/topics'
 import type { ControlOrder, RoutedStep } from '#lib/events/types.generated'
@@ -184,6 +185,10 @@ describe('shunt deadletter', () => {
     const { letters: done } = await requeue(...names, '--yes')
     expect(done.find(({ action }) => action === 'leave')!.because).toContain('has ended as failed')
     expect(done.find(({ action }) => action === 'requeue')!.requeuedTo).toContain('agent.steps.reroute')
+    // The audit tells by it which step may be decided once more.
+    const { value: ordered } = pipeline.read('agent.control').findLast(({ key }) => key.startsWith('deadletter/'))!
+    const order: ControlOrder = await pipeline.codec.decode('control-order', ordered)
+    expect(requeuedStepOf(order)).toMatchObject({ stepId: 'stuck', tenantId, origin: { offset: 900_002 } })
     await pipeline.untilResults(4)
     await pipeline.untilIdle()
     const results = (await pipeline.collectResults()).filter(({ stepId }) => stepId === 'stuck' || stepId === 'ended')

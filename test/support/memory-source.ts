@@ -15,6 +15,8 @@ export interface MemoryLog {
   results?: readonly ResultEntry[]
   feedback?: readonly FeedbackEntry[]
   policies?: readonly PolicyRecord[]
+  /** Where partitions begin, by `topic/partition`; not told where it is not given. */
+  starts?: Readonly<Record<string, number>>
 }
 
 /** Small and odd, so that what spans batches is tried by any test of more than a few records. */
@@ -23,22 +25,30 @@ const batchSize = 7
 /** A log that lies in arrays, in the order in which they give it; decoded by the real codec over a local registry. */
 export async function memorySource(log: MemoryLog): Promise<AuditSource> {
   const codec = await localCodec()
+  const tellStarts = (topic: string, reading: SourceReading = {}): void => {
+    const starts = Object.entries(log.starts ?? {}).filter(([name]) => name.startsWith(`${topic}/`))
+    if (log.starts) reading.onStarts?.(new Map(starts))
+  }
   return {
     name: 'memory',
     codec,
     schemaById: (id) => localRegistry().schemaById(id),
-    audit: ({ sinceMs, untilMs, offsets, resumeAt }, reading) =>
-      batchesOf(
+    audit({ sinceMs, untilMs, offsets, resumeAt }, reading) {
+      tellStarts('agent.audit', reading)
+      return batchesOf(
         (log.audit ?? []).filter(
           (entry) => isWithin(entry, { sinceMs, untilMs }) && isAmong(entry, offsets) && isAhead(entry, resumeAt),
         ),
         reading,
-      ),
-    results: (range, reading) =>
-      batchesOf(
+      )
+    },
+    results(range, reading) {
+      tellStarts('agent.results', reading)
+      return batchesOf(
         (log.results ?? []).filter((entry) => isWithin(entry, range)),
         reading,
-      ),
+      )
+    },
     feedback: (range, reading) =>
       batchesOf(
         (log.feedback ?? []).filter((entry) => isWithin(entry, range)),

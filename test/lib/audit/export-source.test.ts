@@ -241,6 +241,21 @@ describe('an export', () => {
   })
 })
 
+test('an export has each policy that came in force, by its hash, with who ordered it', async () => {
+  const order = { name: 'policy', orderId: 'o-1', actor: 'ann', reason: 'cheaper', atMs: 5, value: '{"hash":"00"}' }
+  const body = codec.encode('policy-activated-record', { order, offset: 8, policyHash: Buffer.alloc(32, 171) })
+  const link = { ...decided(7).record!, chainId: 'ledger/agent.control/0', type: 'policy_activated' as const, body }
+  const { dir, manifest, source } = await exported({ audit: [{ ...decided(7), record: link }] })
+  expect(manifest).toMatchObject({ rows: { audit: 1, activations: 1 }, undecodableBodies: 0 })
+  const [rows] = await Array.fromAsync(
+    readGroups(dir, filesOf(manifest, 'activations'), async () => {}),
+    (each) => each.read(),
+  )
+  const named = { order_name: 'policy', order_actor: 'ann', order_reason: 'cheaper', order_atMs: 5n, offset: 8n }
+  expect(rows).toMatchObject([{ auditOffset: 7n, policyHash: 'ab'.repeat(32), ...named }])
+  expect((await all(source.audit({})))[0]!.record).toEqual(link)
+})
+
 describe('an export that does not fit its manifest is refused by the name of the file', () => {
   const victim = 'audit/p0-00000000.parquet'
   const refused = (message: RegExp) =>

@@ -207,6 +207,55 @@ describe('a verification that begins inside of the log', () => {
     expect(verifier.counts()).toMatchObject({ compared: 3, notCompared: 3 })
   })
 
+  test('misses an anchored link that a chain lost behind the beginning of its partition', () => {
+    const marks = logOf(6).marks()
+    expect(verifyRecords(cut, { marks }).findings).toEqual([])
+    const lost = new Set(linksOf(cut).slice(0, 2))
+    const { findings } = verifyRecords(
+      cut.filter((_, i) => !lost.has(i)),
+      { marks },
+    )
+    const message = expect.stringMatching(/has epoch 1 seq 7 at 0\/\d+ and what follows, and an anchor of .* seq 6 at/)
+    expect(findings).toMatchObject([{ code: 'link_missing', chainId, seq: 6, message }])
+  })
+
+  test('of a copy misses nothing of partitions that got nothing meanwhile', () => {
+    const before = logOf(3).marks()
+    const inFirst = cut.filter(({ partition }) => partition === 0)
+    const firstOffset = inFirst[0]!.offset
+    const ends = new Map([
+      [0, 1_000],
+      [1, 12],
+    ])
+    const starts = (second: number) =>
+      new Map([
+        ['agent.audit/0', firstOffset],
+        ['agent.audit/1', second],
+      ])
+    const { findings, verifier } = verifyRecords(inFirst, { marks: before, ends, starts: starts(12) })
+    expect(findings).toEqual([])
+    expect(verifier.counts()).toMatchObject({ compared: 0, notCompared: 3 })
+    const gone = verifyRecords(inFirst, { marks: before, ends, starts: starts(0) })
+    expect(gone.codes).toEqual(['chain_missing'])
+  })
+
+  test('takes no clock that ran backwards next to its bounds for a missing link', () => {
+    const boundMs = 1_000_000
+    const [at] = linksOf(log.records).slice(6)
+    // A lane that moved: the link of `at` was written by a host whose clock is a second behind, or ahead.
+    const written = (firstMs: number, shiftMs: number) =>
+      log.records.map((record, i) => ({ ...record, timestampMs: firstMs + i + (i === at ? shiftMs : 0) }))
+    const later = written(boundMs, -1_000).filter(({ timestampMs }) => timestampMs >= boundMs)
+    expect(verifyRecords(later, { range: { sinceMs: boundMs } }).findings).toEqual([])
+    const earlier = written(boundMs - 100, 1_000).filter(({ timestampMs }) => timestampMs < boundMs)
+    expect(verifyRecords(earlier, { range: { untilMs: boundMs } }).findings).toEqual([])
+    // Far from the bounds a link that is not there was removed.
+    const removed = written(boundMs + 3_600_000, 0).filter((_, i) => i !== at)
+    expect(verifyRecords(removed, { range: { sinceMs: boundMs, untilMs: 2 * boundMs + 7_200_000 } }).codes).toEqual([
+      'link_missing',
+    ])
+  })
+
   test('still finds what was changed behind its beginning', () => {
     const at = linksOf(cut)[2]!
     expect(verifyRecords(cut.with(at, flipped(cut[at]!, -3))).codes).toEqual(['link_changed'])

@@ -1,320 +1,39 @@
-import { hash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { createChain, linkHash } from '#lib/audit/chain'
+import { linkHash } from '#lib/audit/chain'
 import type { ChainMark } from '#lib/audit/chain-marks'
 import { createFindings } from '#lib/audit/findings'
-import type { AuditEntry, AuditSource, ResultEntry } from '#lib/audit/source'
+import { policyActivatedDraft } from '#lib/audit/records'
+import type { AuditSource } from '#lib/audit/source'
 import { verifyLog, type VerifyLogOptions } from '#lib/audit/verify-log'
-import type { DecisionRecord, PolicyRecord, StepOrigin, StepStatus } from '#lib/events/types.generated'
 import { splitScorer, scorerBytes } from '#lib/policy/scorer-parts'
-import { decide, engineVersion } from '#lib/routing/decide'
-import type { AuditDraft } from '#lib/stream/types'
-import { entryOf } from '../../support/chain-log.ts'
-import { localCodec } from '../../support/local-codec.ts'
 import { memorySource, type MemoryLog } from '../../support/memory-source.ts'
-import { makeFacts, makePolicy, makeSnapshot } from '../routing/make-facts.ts'
+import {
+  attempt,
+  auditOf,
+  codec,
+  decision,
+  end,
+  hourMs,
+  policy,
+  policyHash,
+  result,
+  startMs,
+  verify,
+  whole,
+} from '../../support/step-log.ts'
 
-const codec = await localCodec()
-const tenantId = makeFacts().tenantId
-const startMs = Date.UTC(2026, 0, 1)
-const hourMs = 3_600_000
-const outcome = decide(makeFacts(), makeSnapshot(), makePolicy())
-
-const policyContent = Buffer.from('{"models":[]}')
-const policyHash = hash('sha256', policyContent, 'buffer')
-const policy: PolicyRecord = {
-  hash: policyHash.toString('hex'),
-  type: 'policy',
-  part: 0,
-  parts: 1,
-  content: policyContent,
-}
 const scorer = scorerBytes(Buffer.alloc(2_000_000, 'weights'))
 
-const originOf = (step: number): StepOrigin => ({
-  topic: 'agent.steps',
-  partition: 0,
-  offset: step,
-  receivedAtMs: startMs + step * hourMs,
-})
-const idsOf = (step: number) => ({ stepId: `step-${step}`, taskId: 'task', tenantId, origin: originOf(step) })
-
-function decision(step: number, attempt = 1, change: Partial<DecisionRecord> = {}): AuditDraft {
-  const { tenantId: _tenant, ...ids } = idsOf(step)
-  const body = codec.encode('decision-record', {
-    ...ids,
-    contentHash: Buffer.alloc(32, 1),
-    attempt,
-    engineVersion,
-    policyHash,
-    scorerHash: null,
-    facts: makeFacts(),
-    snapshot: makeSnapshot(),
-    outcome,
-    reservedAtMs: 0,
-    taskCapMicroUsd: null,
-    reservationRounds: 0,
-    budgetWaitMs: 0,
-    troubledTools: [],
-    ...change,
-  })
-  return { type: 'decision', body }
-}
-
-function attempt(step: number, number = 1, { callNo = 1, costMicroUsd = 5 } = {}): AuditDraft {
-  const body = codec.encode('attempt-record', {
-    ...idsOf(step),
-    attempt: {
-      attempt: number,
-      callNo,
-      tier: 'oss',
-      model: 'm',
-      backend: 'b',
-      region: 'r',
-      verdict: 'ok',
-      detail: null,
-      startedAtMs: 1,
-      endedAtMs: 2,
-      promptTokens: 1,
-      completionTokens: 1,
-      costMicroUsd,
-      outcomeUnknown: false,
-      standIn: false,
-      confidencePpm: null,
-      answer: null,
-      answerTruncated: false,
-    },
-    answerHash: null,
-    ends: true,
-    boundMicroUsd: 0,
-    reservedAtMs: 0,
-    kind: 'extraction',
-    tools: [],
-  })
-  return { type: 'attempt', body }
-}
-
-interface End {
-  status?: StepStatus
-  attempts?: number
-  costMicroUsd?: number
-}
-
-function end(step: number, { status = 'completed', attempts = 1, costMicroUsd = 5 * attempts }: End = {}): AuditDraft {
-  const body = codec.encode('outcome-record', {
-    ...idsOf(step),
-    status,
-    code: null,
-    attempts,
-    costMicroUsd,
-    finishedAtMs: 1,
-  })
-  return { type: 'outcome', body }
-}
-
-function duplicate(step: number): AuditDraft {
-  const body = codec.encode('duplicate-record', {
-    ...idsOf(step),
-    first: 'agent.steps/0/0',
-    contentHash: Buffer.alloc(32),
-  })
-  return { type: 'duplicate', body }
-}
-
-/** Each draft is of the step whose number is with it, and was written an hour after it came. */
-function auditOf(...drafts: [step: number, draft: AuditDraft][]): AuditEntry[] {
-  const chain = createChain({ topic: 'agent.audit', encode: (link) => codec.encode('audit-record', link) })
-  const { records } = chain.seal(
-    'group/topic/0',
-    null,
-    drafts.map(([, draft]) => draft),
-  )
-  return records.map(({ value }, offset) =>
-    entryOf({ partition: 0, offset, timestampMs: startMs + (drafts[offset]![0] + 1) * hourMs, value: value! }),
-  )
-}
-
-function result(
-  step: number,
-  { status = 'completed', attempts = 1, costMicroUsd = 5 * attempts }: End = {},
-  offset = step,
-): ResultEntry {
-  return {
-    topic: 'agent.results',
-    partition: 0,
-    offset,
-    timestampMs: startMs + (step + 1) * hourMs,
-    ...idsOf(step),
-    status,
-    code: null,
-    attempts,
-    costMicroUsd,
-    finishedAtMs: 1,
-  }
-}
-
-const whole = (step: number): [number, AuditDraft][] => [
-  [step, decision(step)],
-  [step, attempt(step)],
-  [step, end(step)],
-]
-
-async function verify(log: MemoryLog, options: Partial<VerifyLogOptions> = {}) {
-  const findings = createFindings(100)
-  const source = await memorySource({ policies: [policy], ...log })
-  const nowMs = () => startMs + 1_000 * hourMs
-  const summary = await verifyLog(source, { nowMs, report: findings.report, laneWaitMs: 0, ...options })
-  return { ...summary, findings: findings.kept, codes: findings.kept.map(({ code }) => code), first: findings.first() }
-}
-
-describe('steps', () => {
-  test('are complete that have decisions, attempts, an end and a result, however these lie apart', async () => {
-    const steps = Array.from({ length: 40 }, (_, i) => i)
-    const drafts = [
-      ...steps.map((step): [number, AuditDraft] => [step, decision(step)]),
-      ...steps.map((step): [number, AuditDraft] => [step, attempt(step)]),
-      ...steps.map((step): [number, AuditDraft] => [step, end(step)]),
-    ]
-    const found = await verify({
-      audit: auditOf(...drafts),
-      results: steps.toReversed().map((step, i) => result(step, {}, i)),
-    })
-    expect(found.findings).toEqual([])
-    expect(found.steps).toEqual({ complete: 40, duplicate: 0, open: 0, 'not verifiable': 0, wrong: 0 })
-  })
-
-  test('of several attempts and lost calls, refused, rejected and published again are complete too', async () => {
-    const audit = auditOf(
-      [0, decision(0)],
-      [0, attempt(0)],
-      [0, decision(0, 2)],
-      [0, attempt(0, 2, { costMicroUsd: 7 })],
-      [0, attempt(0, 2, { callNo: 2, costMicroUsd: 8 })],
-      [0, end(0, { attempts: 2, costMicroUsd: 20 })],
-      [1, decision(1)],
-      [1, end(1, { status: 'refused', attempts: 0 })],
-      [2, end(2, { status: 'rejected', attempts: 0 })],
-      [3, duplicate(3)],
-      [4, decision(4)],
-      [4, attempt(4)],
-      [4, decision(4, 2)],
-      [4, end(4, { status: 'failed' })],
-      [5, end(5, { status: 'cancelled', attempts: 0 })],
-    )
-    const results = [
-      result(0, { attempts: 2, costMicroUsd: 20 }),
-      result(1, { status: 'refused', attempts: 0 }),
-      result(2, { status: 'rejected', attempts: 0 }),
-      result(4, { status: 'failed' }),
-      result(5, { status: 'cancelled', attempts: 0 }),
-    ]
-    const found = await verify({ audit, results })
-    expect(found.findings).toEqual([])
-    expect(found.steps).toMatchObject({ complete: 5, duplicate: 1 })
-  })
-
-  const others = [...whole(1), ...whole(2)]
-  const otherResults = [result(1, {}, 0), result(2, {}, 1)]
-  test.each<[string, string, [number, AuditDraft][], ResultEntry[]]>([
-    [
-      'no decision',
-      'decision_missing',
-      [
-        [0, attempt(0)],
-        [0, end(0)],
-      ],
-      [result(0)],
-    ],
-    ['a decision twice', 'decision_repeated', [[0, decision(0)], ...whole(0)], [result(0)]],
-    [
-      'no attempt',
-      'attempt_missing',
-      [
-        [0, decision(0)],
-        [0, end(0, { costMicroUsd: 0 })],
-      ],
-      [result(0, { costMicroUsd: 0 })],
-    ],
-    ['an attempt twice', 'attempt_repeated', [[0, attempt(0, 1, { costMicroUsd: 0 })], ...whole(0)], [result(0)]],
-    [
-      'costs that do not add up',
-      'cost_differs',
-      [
-        [0, decision(0)],
-        [0, attempt(0)],
-        [0, end(0, { costMicroUsd: 6 })],
-      ],
-      [result(0, { costMicroUsd: 6 })],
-    ],
-    ['no end', 'outcome_missing', [[0, decision(0)]], []],
-    [
-      'a result and no end',
-      'outcome_missing',
-      [
-        [0, decision(0)],
-        [0, attempt(0)],
-      ],
-      [result(0)],
-    ],
-    ['two ends', 'outcome_repeated', [...whole(0), [0, end(0)]], [result(0)]],
-    ['no result', 'result_missing', whole(0), []],
-    ['two results', 'result_repeated', whole(0), [result(0), result(0, {}, 50)]],
-    ['another result than its end', 'result_differs', whole(0), [result(0, { status: 'failed' })]],
-    [
-      'an attempt that its end does not count',
-      'result_differs',
-      [...whole(0), [0, attempt(0, 2, { costMicroUsd: 0 })]],
-      [result(0)],
-    ],
-  ])('with %s are told', async (_what, code, drafts, results) => {
-    const found = await verify({ audit: auditOf(...drafts, ...others), results: [...otherResults, ...results] })
-    expect(found.codes).toEqual([code])
-    expect(found.findings[0]!.message).toContain(`step step-0 of tenant ${tenantId}`)
-    expect(found.steps).toMatchObject({ wrong: 1, complete: 2 })
-  })
-
-  test('without an end are open for a day, or as long as is asked for', async () => {
-    const log = { audit: auditOf(...whole(1), [5, decision(5)]), results: [result(1)] }
-    const untilMs = startMs + 20 * hourMs
-    expect(await verify(log, { range: { untilMs } })).toMatchObject({ codes: [], steps: { open: 1, complete: 1 } })
-    expect((await verify(log, { range: { untilMs }, openForMs: hourMs })).codes).toEqual(['outcome_missing'])
-  })
-
-  test('that came before the range are not judged by what is left of them', async () => {
-    const audit = auditOf(
-      [0, decision(0)],
-      [8, decision(8)],
-      [9, attempt(0)],
-      [9, end(0)],
-      [9, attempt(8)],
-      [9, end(8)],
-    )
-    const results = [
-      { ...result(0), timestampMs: startMs + 10 * hourMs },
-      { ...result(8), timestampMs: startMs + 10 * hourMs },
-    ]
-    const found = await verify({ audit, results }, { range: { sinceMs: startMs + 5 * hourMs } })
-    expect(found).toMatchObject({ codes: [], steps: { complete: 1, 'not verifiable': 1 }, given: [{ seq: 2 }] })
-  })
-
-  test('whose result is no longer kept are counted apart', async () => {
-    const found = await verify({ audit: auditOf(...whole(0), ...whole(1), ...whole(2)), results: [result(2, {}, 2)] })
-    expect(found).toMatchObject({ codes: [], steps: { complete: 1, 'not verifiable': 2 } })
-  })
-
-  test('that an operator had tried again may be decided twice for one attempt', async () => {
-    const order = {
-      name: 'deadletter/requeue/agent.steps.oss/0/3',
-      orderId: 'o',
-      actor: 'a',
-      reason: 'r',
-      atMs: 1,
-      value: '{}',
-    }
-    const operator: AuditDraft = { type: 'operator', body: codec.encode('operator-record', { order, offset: 1 }) }
-    const drafts: [number, AuditDraft][] = [[0, decision(0)], [0, operator], ...whole(0)]
-    expect((await verify({ audit: auditOf(...drafts), results: [result(0)] })).codes).toEqual([])
-  })
+test('a first record that was removed is told, where it is known that the log begins before it', async () => {
+  // Offset 0 was taken by a transaction that was aborted.
+  const audit = auditOf(...whole(0), ...whole(1)).map((entry) => ({ ...entry, offset: entry.offset + 1 }))
+  const starts = { 'agent.audit/0': 0 }
+  const log = { results: [result(0), result(1)], starts }
+  expect((await verify({ ...log, audit })).codes).toEqual([])
+  const cut = await verify({ ...log, audit: audit.slice(1) }, { steps: false })
+  expect(cut).toMatchObject({ codes: ['link_missing'], given: [], first: { seq: 1 } })
+  const expired = await verify({ ...log, audit: audit.slice(1), starts: { 'agent.audit/0': 2 } }, { steps: false })
+  expect(expired).toMatchObject({ codes: [], given: [{ seq: 2 }] })
 })
 
 describe('policies and scorers', () => {
@@ -372,6 +91,16 @@ test('a body that cannot be decoded is told, and the first finding is the earlie
   expect(found).toMatchObject({ codes: ['body_undecodable'], steps: null, first: { seq: 6, place: { offset: 5 } } })
 })
 
+test('a policy that came in force is a link like any other, and its body is looked at', async () => {
+  const order = { name: 'policy', orderId: 'o', actor: 'a', reason: 'r', atMs: 1, value: '{}' }
+  const activated = policyActivatedDraft(codec, { order, offset: 1, policyHash })
+  const log = { results: [result(0)] }
+  expect((await verify({ ...log, audit: auditOf([0, activated], ...whole(0)) })).findings).toEqual([])
+  const broken = { ...activated, body: activated.body.subarray(0, -1) }
+  const found = await verify({ ...log, audit: auditOf([0, broken], ...whole(0)) })
+  expect(found).toMatchObject({ codes: ['body_undecodable'], first: { seq: 1 }, links: 4 })
+})
+
 test('reading stops when it is aborted', async () => {
   const stop = new AbortController()
   const reading = verify(
@@ -412,6 +141,33 @@ describe('a link that its lane has committed', () => {
 
   test('is missing where it does not come', async () => {
     expect((await verifyLate({ never: true, laneWaitMs: 10 })).codes).toContain('tail_truncated')
+  })
+
+  test('is the last one, and what comes after was written by somebody else', async () => {
+    const options = { laneWaitMs: 0, steps: false, marks }
+    const at = (seq: number, chainId = last.chainId) => Promise.resolve(new Map([[chainId, { epoch: 1, seq }]]))
+    const verifyAt = (committed: VerifyLogOptions['committed']) => verify({ audit }, { ...options, committed })
+    for (const committed of [() => at(6), () => at(7), () => at(1, 'another lane')])
+      expect((await verifyAt(committed)).codes).toEqual([])
+    const message = expect.stringContaining('seq 6 at 0/5, and its lane has committed epoch 1 seq 5')
+    expect((await verifyAt(() => at(5))).findings).toMatchObject([{ code: 'link_uncommitted', seq: 6, message }])
+    expect((await verifyAt(async () => new Map([[last.chainId, { epoch: 0, seq: 0 }]]))).codes).toEqual([
+      'link_uncommitted',
+    ])
+    // Its commit is seen later than its link.
+    let asked = 0
+    expect(
+      (await verify({ audit }, { ...options, laneWaitMs: 10_000, nowMs: Date.now, committed: () => at(asked++ + 5) }))
+        .codes,
+    ).toEqual([])
+  })
+
+  test('and its commit are not waited for any longer once the reading is aborted', async () => {
+    const never = { laneWaitMs: 60_000, steps: false, nowMs: Date.now }
+    const link = { ...never, marks: marks.map((mark) => ({ ...mark, seq: 99 })) }
+    const commit = { ...never, committed: () => Promise.resolve(new Map([[last.chainId, { epoch: 1, seq: 1 }]])) }
+    for (const options of [link, commit])
+      await expect(verify({ audit }, { ...options, signal: AbortSignal.timeout(200) })).rejects.toThrow('aborted')
   })
 
   test('is not waited for where its chain was not read at all', async () => {

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { completeStep } from '#lib/client/step-input'
 import type { DeadLetter } from '#lib/dead-letters/dead-letter'
 import { planRequeue, settlePlan, type PlanDeps, type RequeuePlan } from '#lib/dead-letters/plan-requeue'
-import { requeueOrderName } from '#lib/dead-letters/requeue-orders'
+import { requeuedStepOf, requeueOrderName, requeueOrderValue } from '#lib/dead-letters/requeue-orders'
 import type { Codec } from '#lib/events/codec'
 import { parsePolicy } from '#lib/policy/load'
 import { readFileSync } from 'node:fs'
@@ -117,6 +117,14 @@ test.each(['agent.steps.oss', 'agent.steps.frontier.batch', 'agent.steps.reroute
   async (topic) => {
     const plan = await planOf(routed(topic))
     expect(plan).toMatchObject({ action: 'requeue', topic: 'agent.steps.reroute', endedWith: 'agent.steps/1/2' })
+    const origin = { topic: 'agent.steps', partition: 1, offset: 2, receivedAtMs: 3 }
+    const decidedAgain = { tenantId, stepId: step.stepId, origin }
+    expect(plan).toMatchObject({ decidedAgain })
+    const of = routed(topic)
+    const value = requeueOrderValue(of, topic, decidedAgain)
+    expect(requeuedStepOf({ name: requeueOrderName(of), value })).toEqual(decidedAgain)
+    for (const none of ['', '{}', '{"step":{"tenantId":1}}', requeueOrderValue(of, topic, null)])
+      expect(requeuedStepOf({ name: requeueOrderName(of), value: none })).toBeNull()
     expect(settlePlan(plan, 'failed')).toMatchObject({ action: 'leave' })
   },
 )
