@@ -73,8 +73,8 @@ test('step by step of a task, the diff says what the other policy would have don
           return recordStep(recordedBy, { stepId: `s-${i}`, offset: i, taskId: `t-${task}`, facts, snapshot, call })
         })
         const report = await runDiff({ audit: await entriesOf(records) }, next, [recordedBy], { sample: 100 })
-        const moved = is.flatMap(({ model }, i) => (model === was[i]!.model ? [] : [[`s-${i}`, model]]))
-        expect(report.sample.map(({ stepId, after: { model } }) => [stepId, model]).toSorted()).toEqual(
+        const moved = is.flatMap(({ model }, i) => (model === was[i]!.model ? [] : [`s-${i} ${model}`]))
+        expect(report.sample.map(({ stepId, after: { model } }) => `${stepId} ${model}`).toSorted()).toEqual(
           moved.toSorted(),
         )
         const sum = (costs: typeof was) => costs.reduce((total, { cost }) => total + cost, 0)
