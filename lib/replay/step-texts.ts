@@ -39,7 +39,7 @@ export function openStepTexts(
       reader ??= openSpanReader(deps, { topics, signal: options.signal })
       await reader.read(spansOf(kept), (record) => {
         const place = formatOrigin(record)
-        if (wanted.has(place)) found.set(place, record)
+        if (wanted.has(place)) found.set(place, ownBytes(record))
       })
       return found
     },
@@ -47,6 +47,13 @@ export function openStepTexts(
       await reader?.[Symbol.asyncDispose]()
     },
   }
+}
+
+/** What the client gives is a view of all that it fetched with it, which would stay as long as the record does. */
+function ownBytes(record: InboundRecord): InboundRecord {
+  const own = <T>(bytes: T): T | Buffer => (Buffer.isBuffer(bytes) ? Buffer.from(bytes) : bytes)
+  const headers = Object.fromEntries(Object.entries(record.headers).map(([name, value]) => [name, own(value)]))
+  return { ...record, key: own(record.key), value: own(record.value), headers }
 }
 
 /** As few spans as cover the places, without long stretches of what nobody asked for. Pure. */
