@@ -75,9 +75,10 @@ async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
       reading: (what) => createProgress(context, what, { rate: true }),
     },
   )
-  if (flags.html !== undefined) await writeReport(flags.html, report, { policyFile: flags.policy, source: source.name })
   if (flags.json) writeJson(context, report)
   else writeLines(context, formatDiff(report, source.name))
+  // Last: where it cannot be written, the figures are there all the same.
+  if (flags.html !== undefined) await writeReport(flags.html, report, { policyFile: flags.policy, source: source.name })
   return flags.failOn === 'residency' && report.residency.leaving > 0 ? exitCodes.failed : exitCodes.ok
 }
 

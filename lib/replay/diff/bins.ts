@@ -14,11 +14,11 @@ export function addToBins(bins: Bins, value: number): void {
   bins.counts[Math.min(bins.counts.length - 1, Math.max(0, at))]! += 1
 }
 
-/** Middle of the bin that holds the quantile; null of nothing. */
+/** Where the bin begins that holds the quantile, so that a round value comes out as it went in; null of nothing. */
 export function quantileOfBins({ from, to, counts }: Bins, share: number): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0)
   if (total === 0) return null
   let below = 0
   const at = counts.findIndex((count) => (below += count) >= share * total)
-  return from + ((at + 0.5) * (to - from)) / counts.length
+  return from + (at * (to - from)) / counts.length
 }

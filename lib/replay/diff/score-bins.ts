@@ -29,7 +29,8 @@ export interface ScoreBinning {
 }
 
 const binCount = 40
-const thresholdBins = 400
+/** A tenth of a percent each, or finer: what a reader compares with the policy. */
+const thresholdBins = 2_000
 
 export function createScoreBinning(): ScoreBinning {
   const scales = new Map<Scale, ReturnType<typeof emptyScale>>()

@@ -144,7 +144,7 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     },
   })
   const option: PlotOption = {
-    grid: { left: 48, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
+    grid: { left: 68, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
     xAxis: {
       type: 'value',
       min: from,
@@ -155,7 +155,15 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
       ...axisStyle,
       axisLabel: { ...axisText, formatter: percent },
     },
-    yAxis: { type: 'value', ...axisStyle, axisLabel: { ...axisText, formatter: shortNumber } },
+    yAxis: {
+      type: 'value',
+      name: 'first attempts',
+      minInterval: 1,
+      nameLocation: 'middle',
+      nameGap: 44,
+      ...axisStyle,
+      axisLabel: { ...axisText, formatter: shortNumber },
+    },
     series: [
       {
         ...stack('stays', 'var(--stays)', stayed),
@@ -194,8 +202,16 @@ const known = [
 export function knownPlot(moves: readonly MoveTally[]): string {
   const shown = moves.filter(({ moved }) => moved > 0).toReversed()
   const option: PlotOption = {
-    grid: gridFor(shown.map(nameOf)),
-    xAxis: { type: 'value', ...axisStyle, axisLabel: { ...axisText, formatter: shortNumber } },
+    grid: { ...gridFor(shown.map(nameOf)), bottom: 44 },
+    xAxis: {
+      type: 'value',
+      name: 'decisions that move',
+      minInterval: 1,
+      nameLocation: 'middle',
+      nameGap: 26,
+      ...axisStyle,
+      axisLabel: { ...axisText, formatter: shortNumber },
+    },
     yAxis: {
       type: 'category',
       data: shown.map(nameOf),
@@ -213,7 +229,7 @@ export function knownPlot(moves: readonly MoveTally[]): string {
     })),
   }
   const label = 'What is known of the recorded answers of moved steps'
-  return legend(known) + renderPlot(option, { label, height: 40 + 42 * shown.length })
+  return legend(known) + renderPlot(option, { label, height: 56 + 42 * shown.length })
 }
 
 function nameOf(move: MoveTally): string {

@@ -44,6 +44,11 @@ describe('another policy over a range', () => {
     ])
   })
 
+  test('thresholds come out as the policies name them', async () => {
+    const { scoreBins } = await diff([{ stepId: 'a' }, { stepId: 'b' }])
+    expect(scoreBins).toMatchObject([{ scale: 'p_success', before: { median: 500_000 }, after: { median: 900_000 } }])
+  })
+
   test('a step that stays costs what it cost; one that moves is estimated with its own tokens at the new prices', async () => {
     const report = await diff([
       { stepId: 'moves', call: { promptTokens: 1_000, completionTokens: 50 } },
