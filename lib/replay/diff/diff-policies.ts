@@ -74,8 +74,7 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
   }
   // A day's money runs across tasks: the first look tells what is spent, the second one decides with it.
   const { days } = told
-  if (days)
-    told = await pass("deciding within the day's money", { dayBefore: (tenantId, atMs) => days.before(tenantId, atMs) })
+  if (days) told = await pass("deciding within the day's money", { dayBefore: days.before, hasDayCap: () => false })
 
   return {
     policyHash: policy.hash,
