@@ -38,7 +38,7 @@ export function timeOption(text: string): TimeOption {
 }
 
 /** `3:100-200` is partition 3 from offset 100 up to and without 200; `3:100-`, `3:-200` and `3` leave ends open. */
-export function offsetsOption(text: string): OffsetsOption {
+function offsetsOption(text: string): OffsetsOption {
   const match = /^(\d{1,9})(?::(\d{0,15})-(\d{0,15}))?$/.exec(text)
   if (!match) throw new InvalidArgumentError('PARTITION:FROM-UNTIL, such as 3:100-200, 3:100- or 3')
   const end = (digits: string | undefined): number | undefined => (digits ? Number(digits) : undefined)
@@ -53,12 +53,20 @@ const repeated =
   (text: string, before: T[] | undefined): T[] => [...(before ?? []), read(text)]
 const asIs = (text: string): string => text
 
+/** A second range of a partition is refused: one of both would be read, and nobody told of the other. */
+function offsetsOptions(text: string, before: OffsetsOption[] = []): OffsetsOption[] {
+  const next = offsetsOption(text)
+  if (before.some(({ partition }) => partition === next.partition))
+    throw new InvalidArgumentError(`partition ${next.partition} is named twice: name it once, or run the command twice`)
+  return [...before, next]
+}
+
 /** Options that say which part of the log a command reads, and which decisions of it. */
 export function addRangeOptions(command: Command): Command {
   return command
     .option('--since <time>', 'records of this time and later: a duration ago, or ISO 8601', timeOption)
     .option('--until <time>', 'records before this time', timeOption)
-    .option('--offsets <p:from-until>', 'of this partition of agent.audit alone; repeatable', repeated(offsetsOption))
+    .option('--offsets <p:from-until>', 'of this partition of agent.audit alone; once for each', offsetsOptions)
     .option('--task <id>', 'decisions of this task; repeatable', repeated(asIs))
     .option('--tenant <id>', 'decisions for this tenant; repeatable', repeated(asIs))
     .option('--tier <tier>', 'oss, frontier, or none for steps that went to no model; repeatable', tierOption)

@@ -44,6 +44,10 @@ describe('offsets', () => {
     expect(rangeOf(flagsOf(), 0).offsets).toBeUndefined()
   })
 
+  test('of one partition, two ranges are refused rather than one of them left out', () => {
+    expect(() => flagsOf('--offsets', '3:0-100', '--offsets', '3:200-300')).toThrow(/partition 3 is named twice/)
+  })
+
   test.each(['x', '1:2', '1:20-10', '-1:0-1', '1:0-1-2'])('%s is wrong usage', (text) => {
     expect(() => flagsOf(`--offsets=${text}`)).toThrow(/offset|PARTITION/)
   })
