@@ -64,9 +64,9 @@ export function costText({ microUsd, basis }: Cost): string {
 export function differenceText(difference: Difference): string {
   switch (difference.kind) {
     case 'term':
-      return `${difference.name} ${percentPpm(difference.before)} → ${percentPpm(difference.after)}`
+      return `${difference.name} ${percentPpm(difference.beforePpm)} → ${percentPpm(difference.afterPpm)}`
     case 'score':
-      return `score ${difference.name} ${percentPpm(difference.before)} → ${percentPpm(difference.after)}`
+      return `score ${difference.name} ${percentPpm(difference.beforePpm)} → ${percentPpm(difference.afterPpm)}`
     case 'removed':
       return `${difference.model} removed: ${difference.reason}`
     case 'permitted':

@@ -119,9 +119,9 @@ const scaleNames = { p_success: 'P(the open model is right)', gain: 'gain of a f
 
 /** How steps are spread over the scale, and where the thresholds lie. */
 export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after: is }: ScoreBins): string {
-  const { from, to, counts } = stayed
-  const width = (to - from) / counts.length
-  const middle = (at: number): number => from + (at + 0.5) * width
+  const { fromPpm, toPpm, counts } = stayed
+  const width = (toPpm - fromPpm) / counts.length
+  const middle = (at: number): number => fromPpm + (at + 0.5) * width
   const stack = (name: string, color: string, bins: { counts: number[] }) => ({
     type: 'bar' as const,
     name,
@@ -131,11 +131,11 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     itemStyle: { color },
     data: bins.counts.map((count, at) => [middle(at), count]),
   })
-  const line = (median: number, name: string, color: string) => ({
-    xAxis: median,
+  const line = (medianPpm: number, name: string, color: string) => ({
+    xAxis: medianPpm,
     lineStyle: { color, width: 2, type: name === 'before' ? ('dashed' as const) : ('solid' as const) },
     label: {
-      formatter: `${name} ${percent(median)}`,
+      formatter: `${name} ${percent(medianPpm)}`,
       color,
       fontSize: 12,
       position: 'end' as const,
@@ -147,8 +147,8 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     grid: { left: 68, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
     xAxis: {
       type: 'value',
-      min: from,
-      max: to,
+      min: fromPpm,
+      max: toPpm,
       name: scaleNames[scale],
       nameLocation: 'middle',
       nameGap: 26,
@@ -171,8 +171,8 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
           symbol: 'none',
           silent: true,
           data: [
-            ...(was ? [line(was.median, 'before', 'var(--before-line)')] : []),
-            ...(is ? [line(is.median, 'after', 'var(--after-line)')] : []),
+            ...(was ? [line(was.medianPpm, 'before', 'var(--before-line)')] : []),
+            ...(is ? [line(is.medianPpm, 'after', 'var(--after-line)')] : []),
           ],
         },
       },

@@ -39,14 +39,16 @@ describe('another policy over a range', () => {
         place: { partition: 0, offset: 2 },
         before: { standing: 'oss', model: 'oss-a' },
         after: { standing: 'frontier', model: 'frontier-a', cost: { basis: 'estimate' } },
-        differences: [{ kind: 'term', name: 'base', before: 500_000, after: 900_000 }],
+        differences: [{ kind: 'term', name: 'base', beforePpm: 500_000, afterPpm: 900_000 }],
       },
     ])
   })
 
   test('thresholds come out as the policies name them', async () => {
     const { scoreBins } = await diff([{ stepId: 'a' }, { stepId: 'b' }])
-    expect(scoreBins).toMatchObject([{ scale: 'p_success', before: { median: 500_000 }, after: { median: 900_000 } }])
+    expect(scoreBins).toMatchObject([
+      { scale: 'p_success', before: { medianPpm: 500_000 }, after: { medianPpm: 900_000 } },
+    ])
   })
 
   test('a step that stays costs what it cost; one that moves is estimated with its own tokens at the new prices', async () => {
@@ -149,6 +151,14 @@ describe('another policy over a range', () => {
     expect(move!.expected.withoutGainAtMost).toBeCloseTo(0.2, 9)
   })
 
+  test('a refused step that goes to a frontier model may bring a whole right answer', async () => {
+    const refusing = loadedAs(makePolicy({ rules: [{ name: 'no', when: {}, choose: { tier: 'refuse' } }] }))
+    const { moves } = await diff([{ stepId: 'a' }], strict, { recordedBy: refusing })
+    expect(moves).toMatchObject([
+      { before: 'refused', after: 'frontier', expected: { withoutGain: 1, withoutGainAtMost: 1 } },
+    ])
+  })
+
   test('a record that cannot be decoded is counted, and the rest compared', async () => {
     const audit = await entriesOf([recordStep(lax, { stepId: 'a' }), recordStep(lax, { stepId: 'b' })])
     const [first, ...rest] = audit
@@ -243,7 +253,7 @@ describe('a new scorer', () => {
     expect(asked).toEqual(['kept', 'gone'])
     expect(report.scores).toEqual({ same: 0, anew: 1, kept: 1 })
     expect(report.sample).toMatchObject([
-      { stepId: 'kept', differences: [{ kind: 'score', name: 'pSuccess', before: 800_000, after: 10_000 }] },
+      { stepId: 'kept', differences: [{ kind: 'score', name: 'pSuccess', beforePpm: 800_000, afterPpm: 10_000 }] },
     ])
   })
 
