@@ -119,7 +119,7 @@ function redecideDeps(
   return {
     decide,
     policy,
-    sameScorer: asksSameScorer(policy),
+    sameScorer: asksSameScorer(policy, policyOf),
     recordedPolicy: policyOf,
     dayBefore: () => nothingSpent,
     hasDayCap: ({ facts, policyHash }) =>

@@ -257,6 +257,19 @@ describe('a new scorer', () => {
     ])
   })
 
+  test('an HTTP scorer elsewhere is another one: nothing is sent to it, and the recorded score is counted as kept', async () => {
+    const http = (url: string) => loadedAs(makePolicy({ scorer: { use: 'http', url, region: 'eu' } }))
+    const [here, there] = [http('http://127.0.0.1:1/v1'), http('http://127.0.0.1:2/v1')]
+    const specs = [
+      { stepId: 'answered', facts: { scoredBy: 'http' } },
+      { stepId: 'late', facts: { scorerFallback: 'timeout' } },
+    ]
+    const recordedBy = { recordedBy: here }
+    expect((await diff(specs, here, recordedBy)).scores).toEqual({ same: 2, anew: 0, kept: 0 })
+    expect((await diff(specs, there, recordedBy)).scores).toEqual({ same: 0, anew: 0, kept: 2 })
+    expect((await diff(specs, lax, recordedBy)).scores).toEqual({ same: 1, anew: 0, kept: 1 })
+  })
+
   test('texts are not read where the policy asks the scorer that answered', async () => {
     const report = await diff([{ stepId: 'a' }], strict, {
       scoreTexts: () => {
