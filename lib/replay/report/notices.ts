@@ -18,8 +18,8 @@ export function noticesOf(report: DiffReport): string[] {
       `${counted(report.recordedPolicyUnknown, 'decision')} by a policy that the log does not have any more: its caps on a tenant's day, prices and regions are taken from what was recorded, or for unchanged.`,
     ],
     [
-      report.olderEngine,
-      `${counted(report.olderEngine, 'decision')} by an older engine; all are made again by engine ${report.engineVersion}, so that a part of the moves may be the engine's.`,
+      report.otherEngine,
+      `${counted(report.otherEngine, 'decision')} by another engine; all are made again by engine ${report.engineVersion}, so that a part of the moves may be the engine's.`,
     ],
     [
       leftOut.decisions,
