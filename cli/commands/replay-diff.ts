@@ -55,7 +55,8 @@ async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
   const found = await readPolicyFile(context, flags.policy, flags.scorer)
   if (!found) return exitCodes.failed
   await using source = await openSource(context, flags)
-  const library = await readPolicyLibrary(source)
+  const scorerHash = trainedHashOf(found.loaded.policy)
+  const library = await readPolicyLibrary(source, (hash) => hash === scorerHash)
   const scorer = flags.texts ? scorerThatRunsHere(found, library) : null
   await using kept = openKeptTexts(context)
   const { policy } = found.loaded

@@ -43,7 +43,7 @@ async function verify(context: CliContext, flags: VerifyFlags): Promise<number> 
   const question = await questionOf(context, source.name, flags)
   const saved = flags.resume === undefined ? undefined : await readCheckpoint(flags.resume, question)
   const verification = saved ?? newVerification(question, Date.now(), flags.features === true)
-  const library = await readPolicyLibrary(source)
+  const library = await readPolicyLibrary(source, () => flags.features === true)
   const startedAtMs = performance.now()
   const { decisions: before } = verification.counts
   const complete = await verifyOn(context, flags, { source, library, verification })
