@@ -32,9 +32,14 @@ export function timeOption(text: string): TimeOption {
   }
   const match = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text)
   const atMs = match ? Date.parse(match[1] !== undefined && match[4] === undefined ? `${text}Z` : text) : NaN
-  if (Number.isNaN(atMs))
+  if (Number.isNaN(atMs) || !isDay(text.slice(0, 10)))
     throw new InvalidArgumentError('how long ago, such as 24h or 7d, or a time, such as 2026-11-25T13:00:00Z')
   return () => atMs
+}
+
+/** Date.parse takes 30 February for 2 March. */
+function isDay(date: string): boolean {
+  return new Date(`${date}T00:00Z`).toISOString().startsWith(date)
 }
 
 /** `3:100-200` is partition 3 from offset 100 up to and without 200; `3:100-`, `3:-200` and `3` leave ends open. */

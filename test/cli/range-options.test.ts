@@ -22,7 +22,7 @@ describe('times', () => {
     expect(rangeOf(flagsOf('--since', text, '--until', text), nowMs)).toMatchObject({ sinceMs: atMs, untilMs: atMs })
   })
 
-  test.each(['yesterday', '2026-13-45', '24 h', '2026-11-24T25:00', ''])('%j is wrong usage', (text) => {
+  test.each(['yesterday', '2026-13-45', '2026-02-30', '24 h', '2026-11-24T25:00', ''])('%j is wrong usage', (text) => {
     expect(() => flagsOf('--since', text)).toThrow(/how long ago/)
   })
 })
