@@ -97,8 +97,12 @@ function residencySection({ residency, constraints }: DiffReport): string {
       ? [
           `<p class="notice">${counted(residency.leaving, 'decision')} by which a step may go to a region where it could not go before.</p>`,
           htmlTable(pathColumns, residency.paths),
-          `<h3>${residency.sample.length === residency.leaving ? 'All of them' : `${count(residency.sample.length)} of them`}</h3>`,
-          htmlTable(leavingColumns, residency.sample),
+          ...(residency.sample.length > 0
+            ? [
+                `<h3>${residency.sample.length === residency.leaving ? 'All of them' : `${count(residency.sample.length)} of them`}</h3>`,
+                htmlTable(leavingColumns, residency.sample),
+              ]
+            : []),
         ]
       : ['<p>No step leaves the regions that it could go to before.</p>']),
     ...(effective.length > 0 ? [htmlTable(constraintColumns, effective)] : []),
