@@ -1,9 +1,9 @@
 import type { DecisionRecord } from '#lib/events/types.generated'
 
-/** Most of the texts that are held at a time: a hundred steps of 100 kB, or thousands of the usual ones. */
-const mostTextBytes = 8 * 2 ** 20
-/** What a record holds beside its request, about; and more where the request is sealed. */
-const besideBytes = 1_024
+/** Most of the texts that are held at a time: thirty steps of 100 kB, or two thousand of the usual ones. */
+const mostTextBytes = 3 * 2 ** 20
+/** What a record holds beside its request, about. */
+const besideBytes = 256
 
 /** Cuts decisions into runs whose texts may be held together, by the length that their facts tell. In their order. Pure. */
 export function textWindows<T>(decisions: readonly T[], recordOf: (decision: T) => DecisionRecord): T[][] {

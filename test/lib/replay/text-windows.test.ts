@@ -30,7 +30,7 @@ test('all come, in their order, and no more of their texts together than may be 
       expect(windows.flat()).toEqual(records)
       for (const window of windows)
         if (window.length > 1)
-          expect(window.reduce((sum, { facts }) => sum + facts.requestBytes, 0)).toBeLessThan(9 * megabyte)
+          expect(window.reduce((sum, { facts }) => sum + facts.requestBytes, 0)).toBeLessThan(3.2 * megabyte)
     }),
   ))
 
@@ -51,5 +51,5 @@ test('facts and scores of long texts are read a few at a time', async () => {
   expect(counts.foreign).toBe(100)
   await createTextScorer({ ...deps, scorer: handWeighted, policy: policy.policy })(records)
   expect(reads.reduce((sum, count) => sum + count)).toBe(200)
-  expect(Math.max(...reads)).toBeLessThanOrEqual(8)
+  expect(Math.max(...reads)).toBeLessThanOrEqual(3)
 })
