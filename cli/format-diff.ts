@@ -12,7 +12,7 @@ import {
   stepColumns,
   type ReportColumn,
 } from '#lib/replay/report/columns'
-import { change, count, usd } from '#lib/replay/report/figures-text'
+import { change, count, counted, usd } from '#lib/replay/report/figures-text'
 import { noticesOf } from '#lib/replay/report/notices'
 import { formatTable, printable } from './output.ts'
 
@@ -22,14 +22,14 @@ export function formatDiff(report: DiffReport, sourceName: string): string[] {
   const movedMoves = moves.filter((move) => move.moved > 0)
   const effective = report.constraints.filter(({ before, after }) => before > 0 || after > 0)
   return [
-    `${count(decisions)} decisions of ${sourceName} made again by policy ${report.policyHash.slice(0, 12)}, engine ${report.engineVersion}`,
-    `  ${count(moved.tier)} go to another tier or to none, ${count(moved.model)} to another model of their tier`,
+    `${counted(decisions, 'decision')} of ${sourceName} made again by policy ${report.policyHash.slice(0, 12)}, engine ${report.engineVersion}`,
+    `  moved: ${count(moved.tier)} to another tier or to none, ${count(moved.model)} to another model of their tier`,
     `  cost ${usd(cost.beforeMicroUsd)} before, ${usd(cost.afterMicroUsd)} after: ${change(cost.beforeMicroUsd, cost.afterMicroUsd)}`,
-    `  budgets exhausted in ${count(budgetExhausted.before)} decisions before, ${count(budgetExhausted.after)} after`,
+    `  decisions with a budget exhausted: ${count(budgetExhausted.before)} before, ${count(budgetExhausted.after)} after`,
     ...noticesOf(report).map((notice) => `! ${notice}`),
     ...(residency.leaving > 0
       ? [
-          `! ${count(residency.leaving)} decisions let a step go to a region where it could not go before`,
+          `! ${counted(residency.leaving, 'decision')} by which a step may go to a region where it could not go before`,
           ...section('regions', pathColumns, residency.paths),
           ...section('steps that leave a region', leavingColumns, residency.sample),
         ]

@@ -33,13 +33,18 @@ export function timeOption(text: string): TimeOption {
   }
   const match = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)?)?$/.exec(text)
   const atMs = match ? Date.parse(match[1] !== undefined && match[4] === undefined ? `${text}Z` : text) : NaN
-  if (Number.isNaN(atMs))
+  if (Number.isNaN(atMs) || !isDay(text.slice(0, 10)))
     throw new InvalidArgumentError('how long ago, such as 24h or 7d, or a time, such as 2026-11-25T13:00:00Z')
   return () => atMs
 }
 
+/** Date.parse takes 30 February for 2 March. */
+function isDay(date: string): boolean {
+  return new Date(`${date}T00:00Z`).toISOString().startsWith(date)
+}
+
 /** `3:100-200` is partition 3 from offset 100 up to and without 200; `3:100-`, `3:-200` and `3` leave ends open. */
-export function offsetsOption(text: string): OffsetsOption {
+function offsetsOption(text: string): OffsetsOption {
   const match = /^(\d{1,9})(?::(\d{0,15})-(\d{0,15}))?$/.exec(text)
   if (!match) throw new InvalidArgumentError('PARTITION:FROM-UNTIL, such as 3:100-200, 3:100- or 3')
   const end = (digits: string | undefined): number | undefined => (digits ? Number(digits) : undefined)
@@ -54,12 +59,20 @@ const repeated =
   (text: string, before: T[] | undefined): T[] => [...(before ?? []), read(text)]
 const asIs = (text: string): string => text
 
+/** A second range of a partition is refused: one of both would be read, and nobody told of the other. */
+function offsetsOptions(text: string, before: OffsetsOption[] = []): OffsetsOption[] {
+  const next = offsetsOption(text)
+  if (before.some(({ partition }) => partition === next.partition))
+    throw new InvalidArgumentError(`partition ${next.partition} is named twice: name it once, or run the command twice`)
+  return [...before, next]
+}
+
 /** Options that say which part of the log a command reads, and which decisions of it. */
 export function addRangeOptions(command: Command): Command {
   return command
     .option('--since <time>', 'records of this time and later: a duration ago, or ISO 8601', timeOption)
     .option('--until <time>', 'records before this time', timeOption)
-    .option('--offsets <p:from-until>', 'of this partition of agent.audit alone; repeatable', repeated(offsetsOption))
+    .option('--offsets <p:from-until>', 'of this partition of agent.audit alone; once for each', offsetsOptions)
     .option('--task <id>', 'decisions of this task; repeatable', repeated(asIs))
     .option('--tenant <id>', 'decisions for this tenant; repeatable', repeated(asIs))
     .option('--tier <tier>', 'oss, frontier, or none for steps that went to no model; repeatable', tierOption)

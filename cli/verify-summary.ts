@@ -51,7 +51,7 @@ function formatFacts(facts: FactCounts): string[] {
     [facts.scorerMissing, 'not verifiable: agent.policies lacks the scorer'],
   ] as const
   return [
-    `facts of ${plural(facts.same, 'decision')} recomputed from the text, all the same`,
+    `facts of ${plural(facts.same, 'decision')} recomputed from the text, and the same`,
     ...others.flatMap(([count, what]) => (count > 0 ? [`  of ${plural(count, 'decision')} ${what}`] : [])),
   ]
 }

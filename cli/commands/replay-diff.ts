@@ -55,7 +55,8 @@ async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
   const found = await readPolicyFile(context, flags.policy, flags.scorer)
   if (!found) return exitCodes.failed
   await using source = await openSource(context, flags)
-  const library = await readPolicyLibrary(source)
+  const scorerHash = trainedHashOf(found.loaded.policy)
+  const library = await readPolicyLibrary(source, (hash) => hash === scorerHash)
   const scorer = flags.texts ? scorerThatRunsHere(found, library) : null
   await using kept = openKeptTexts(context)
   const { policy } = found.loaded
@@ -75,9 +76,10 @@ async function diff(context: CliContext, flags: DiffFlags): Promise<number> {
       reading: (what) => createProgress(context, what, { rate: true }),
     },
   )
-  if (flags.html !== undefined) await writeReport(flags.html, report, { policyFile: flags.policy, source: source.name })
   if (flags.json) writeJson(context, report)
   else writeLines(context, formatDiff(report, source.name))
+  // Last: where it cannot be written, the figures are there all the same.
+  if (flags.html !== undefined) await writeReport(flags.html, report, { policyFile: flags.policy, source: source.name })
   return flags.failOn === 'residency' && report.residency.leaving > 0 ? exitCodes.failed : exitCodes.ok
 }
 

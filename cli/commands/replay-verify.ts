@@ -1,10 +1,11 @@
 import { readPolicyLibrary, type PolicyLibrary } from '#lib/audit/policy-library'
 import type { AuditSource } from '#lib/audit/source'
+import { withAdmin } from '#lib/client/topic-range'
 import { newVerification, readCheckpoint, writeCheckpoint, type Verification } from '#lib/replay/checkpoint'
 import { createFactCheck } from '#lib/replay/verify-facts'
 import { verifyDecisions, type Finding } from '#lib/replay/verify-decisions'
 import { openSource } from '../audit-source.ts'
-import type { AddCommand, CliContext } from '../context.ts'
+import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
 import { openKeptTexts } from '../kept-texts.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress } from '../progress.ts'
@@ -39,10 +40,10 @@ export const addReplayVerifyCommand: AddCommand = (replay, run) => {
 
 async function verify(context: CliContext, flags: VerifyFlags): Promise<number> {
   await using source = await openSource(context, flags)
-  const question = questionOf(source.name, flags)
+  const question = await questionOf(context, source.name, flags)
   const saved = flags.resume === undefined ? undefined : await readCheckpoint(flags.resume, question)
   const verification = saved ?? newVerification(question, Date.now(), flags.features === true)
-  const library = await readPolicyLibrary(source)
+  const library = await readPolicyLibrary(source, () => flags.features === true)
   const startedAtMs = performance.now()
   const { decisions: before } = verification.counts
   const complete = await verifyOn(context, flags, { source, library, verification })
@@ -108,9 +109,15 @@ async function verifyOn(
   }
 }
 
-/** What two runs have in common that verify the same. */
-function questionOf(sourceName: string, flags: VerifyFlags): string {
-  const { resume: _resume, json: _json, since, until, ...asked } = flags
+/**
+ * What two runs have in common that verify the same. The cluster is told by its own id: topics of one name lie in many,
+ * and what was done in one would be taken for done in another.
+ */
+async function questionOf(context: CliContext, sourceName: string, flags: VerifyFlags): Promise<string> {
+  const { resume, json: _json, since, until, ...asked } = flags
   const times = [since, until].map((time) => time && { ago: time(0) < 0, ms: time(0) })
-  return JSON.stringify({ source: sourceName, ...asked, times })
+  const isOfKafka = resume !== undefined && flags.from === undefined
+  const cluster =
+    isOfKafka && (await withAdmin(connectionOf(context), [], (admin) => admin.describeCluster())).clusterId
+  return JSON.stringify({ source: sourceName, ...(cluster && { cluster }), ...asked, times })
 }

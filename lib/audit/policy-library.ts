@@ -18,8 +18,16 @@ export interface PolicyLibrary {
   readonly orphans: ReadonlyMap<string, string>
 }
 
-/** Reads all of agent.policies. Throws as the source does. */
-export async function readPolicyLibrary(source: Pick<AuditSource, 'policies'>): Promise<PolicyLibrary> {
+/**
+ * Reads all of agent.policies. Throws as the source does. A scorer is a few megabytes, and all that ever decided are in the
+ * log: of those that nobody will ask for nothing is kept.
+ *
+ * @param keepsScorer by its hash; the others are as if they were not there. @default all
+ */
+export async function readPolicyLibrary(
+  source: Pick<AuditSource, 'policies'>,
+  keepsScorer: (hash: string) => boolean = () => true,
+): Promise<PolicyLibrary> {
   const contents = new Map<string, string>()
   const scorers = new Set<string>()
   const assembly = createScorerAssembly()
@@ -30,6 +38,7 @@ export async function readPolicyLibrary(source: Pick<AuditSource, 'policies'>): 
       const { hash, type } = record
       if (type === 'policy') contents.set(hash, record.content.toString())
       else if (type === 'scorer') {
+        if (!keepsScorer(hash)) continue
         const assembled = assembly.add(record)
         if (assembled === 'whole') {
           scorers.add(hash)

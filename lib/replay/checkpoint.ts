@@ -56,7 +56,14 @@ type Saved = Omit<Verification, 'positions'> & { version: number; positions: [nu
 function parse(text: string): Saved | undefined {
   try {
     const saved = JSON.parse(text) as Partial<Saved> | null
-    return saved?.version === version && Array.isArray(saved.positions) ? (saved as Saved) : undefined
+    const isWhole =
+      saved?.version === version &&
+      typeof saved.question === 'string' &&
+      typeof saved.startedAtMs === 'number' &&
+      Array.isArray(saved.positions) &&
+      Array.isArray(saved.findings) &&
+      typeof saved.counts?.decisions === 'number'
+    return isWhole ? (saved as Saved) : undefined
   } catch {
     return undefined
   }

@@ -38,10 +38,10 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 64rem; background:
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.75rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 .25rem; }
-p, .notice { max-width: 48rem; } .quiet { color: var(--quiet); } code { font-size: .875em; overflow-wrap: anywhere; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
-.tile { background: var(--card); border: 1px solid var(--rule); border-radius: .5rem; padding: .75rem 1rem; }
-.tile b { display: block; font-size: 1.35rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
+p, .notice { max-width: 48rem; overflow-wrap: anywhere; } .quiet { color: var(--quiet); } code { font-size: .875em; overflow-wrap: anywhere; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
+.tile { background: var(--card); border: 1px solid var(--rule); border-radius: .5rem; padding: .75rem .85rem; }
+.tile b { display: block; font-size: 1.2rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--quiet); font-size: .8125rem; }
 .notice { background: var(--warn); color: var(--warn-text); border: 1px solid var(--warn-rule); border-radius: .5rem;
   padding: .5rem .9rem; margin: .5rem 0; }
@@ -50,7 +50,7 @@ p, .notice { max-width: 48rem; } .quiet { color: var(--quiet); } code { font-siz
 th:first-child, td:first-child { position: sticky; left: 0; max-width: 45vw; background: var(--page); }
 table { border-spacing: 0; width: 100%; font-size: .875rem; margin: .5rem 0; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; }
-td { overflow-wrap: anywhere; min-width: 5rem; } th { color: var(--quiet); font-weight: 600; }
+td { overflow-wrap: anywhere; min-width: 7.4rem; } th { color: var(--quiet); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; min-width: 0; }
 svg { display: block; width: 100%; height: auto; max-width: 50rem; margin: .5rem 0; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; padding: 0; margin: .5rem 0 0; font-size: .875rem; }

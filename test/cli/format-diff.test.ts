@@ -14,9 +14,9 @@ test('what must be known comes first, steps that leave a region before moves, an
   const lines = formatDiff(await runDiff({ audit: await entriesOf(records) }, strict, []), 'agent.audit')
   const at = (text: string): number => lines.findIndex((line) => line.includes(text))
   expect(lines[0]).toMatch(/^2 decisions of agent\.audit made again by policy [0-9a-f]{12}, engine \d+$/)
-  expect(at('2 go to another tier or to none, 0 to another model of their tier')).toBe(1)
-  expect(at('! 2 decisions were made by a policy that the log does not have any more')).toBeGreaterThan(0)
-  expect(at('have no call in the range')).toBeLessThan(at('moves'))
+  expect(at('moved: 2 to another tier or to none, 0 to another model of their tier')).toBe(1)
+  expect(at('! 2 decisions by a policy that the log does not have any more')).toBeGreaterThan(0)
+  expect(at('without a call in the range')).toBeLessThan(at('moves'))
   expect(at('oss     frontier          2')).toBeGreaterThan(at('moves'))
   // oxlint-disable-next-line no-control-regex
   expect(lines.join('')).not.toMatch(/[\u0000-\u001f]/)

@@ -31,7 +31,7 @@ describe('times', () => {
     expect(() => rangeOf(flagsOf('--since', since, '--until', until), nowMs)).toThrow(/give a --since before --until/)
   })
 
-  test.each(['yesterday', '2026-13-45', '24 h', '2026-11-24T25:00', ''])('%j is wrong usage', (text) => {
+  test.each(['yesterday', '2026-13-45', '2026-02-30', '24 h', '2026-11-24T25:00', ''])('%j is wrong usage', (text) => {
     expect(() => flagsOf('--since', text)).toThrow(/how long ago/)
   })
 })
@@ -51,6 +51,10 @@ describe('offsets', () => {
       ]),
     })
     expect(rangeOf(flagsOf(), 0).offsets).toBeUndefined()
+  })
+
+  test('of one partition, two ranges are refused rather than one of them left out', () => {
+    expect(() => flagsOf('--offsets', '3:0-100', '--offsets', '3:200-300')).toThrow(/partition 3 is named twice/)
   })
 
   test.each(['x', '1:2', '1:20-10', '-1:0-1', '1:0-1-2'])('%s is wrong usage', (text) => {

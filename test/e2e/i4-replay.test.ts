@@ -87,8 +87,13 @@ describe('I4: what services wrote under two policies and two scorers', () => {
   test('is verified once where a checkpoint says that it was, and another question needs another file', async () => {
     const file = join(dir, 'checkpoint.json')
     const first = await verify('--resume', file)
-    const saved = JSON.parse(readFileSync(file, 'utf8')) as { positions: [number, number][] }
+    const saved = JSON.parse(readFileSync(file, 'utf8')) as { positions: [number, number][]; question: string }
     expect(saved.positions.length).toBeGreaterThan(0)
+    // A topic of the same name in another cluster is another source.
+    expect(JSON.parse(saved.question)).toMatchObject({
+      source: pipeline.topic('agent.audit'),
+      cluster: expect.stringMatching(/./),
+    })
     const second = await verify('--resume', file)
     expect(second.summary).toEqual({ ...first.summary, perSecond: 0 })
     expect(second.code).toBe(0)

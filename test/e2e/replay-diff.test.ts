@@ -102,7 +102,7 @@ describe('shunt replay diff', () => {
     const abroad = policyOf('abroad', { providers })
     const ended = await runShunt(pipeline.env, ['replay', 'diff', '--policy', abroad, '--fail-on', 'residency'])
     expect(ended, ended.stderr).toMatchObject({ code: 1 })
-    expect(ended.stdout).toContain('9 decisions let a step go to a region where it could not go before')
+    expect(ended.stdout).toContain('9 decisions by which a step may go to a region where it could not go before')
     expect(ended.stdout).toMatch(/local +overseas +9/)
     expect((await diff(abroad)).residency.paths).toEqual([{ from: 'local', to: 'overseas', decisions: 9 }])
   })

@@ -24,8 +24,8 @@ export interface ModelMove {
 
 /** What is counted over all decisions that are compared. */
 export interface Counts {
-  /** Decided on what an earlier release of the engine knew. */
-  olderEngine: number
+  /** Decided by another version of the engine than the one that makes them again: mostly an older one. */
+  otherEngine: number
   /** The policy that decided is not in the log: its caps, prices and regions are not known. */
   recordedPolicyUnknown: number
   scores: { same: number; anew: number; kept: number }
@@ -51,7 +51,7 @@ export interface Counter {
 const maxModelMoves = 1_000
 
 export function createCounter(engineVersion: number): Counter {
-  let olderEngine = 0
+  let otherEngine = 0
   let recordedPolicyUnknown = 0
   let estimatedMicroUsd = 0
   const scores = { same: 0, anew: 0, kept: 0 }
@@ -90,7 +90,7 @@ export function createCounter(engineVersion: number): Counter {
   return {
     add({ before, after, score, recordedPolicyKnown, decision: { record } }) {
       if (!after) return
-      olderEngine += Number(record.engineVersion !== engineVersion)
+      otherEngine += Number(record.engineVersion !== engineVersion)
       recordedPolicyUnknown += Number(!recordedPolicyKnown)
       scores[score] += 1
       costBasis.before[before.cost.basis] += 1
@@ -108,7 +108,7 @@ export function createCounter(engineVersion: number): Counter {
     },
 
     counts: () => ({
-      olderEngine,
+      otherEngine,
       recordedPolicyUnknown,
       scores: { ...scores },
       costBasis: { before: { ...costBasis.before }, after: { ...costBasis.after } },

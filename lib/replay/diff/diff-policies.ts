@@ -74,8 +74,7 @@ export async function diffPolicies(deps: DiffDeps, options: DiffOptions): Promis
   }
   // A day's money runs across tasks: the first look tells what is spent, the second one decides with it.
   const { days } = told
-  if (days)
-    told = await pass("deciding within the day's money", { dayBefore: (tenantId, atMs) => days.before(tenantId, atMs) })
+  if (days) told = await pass("deciding within the day's money", { dayBefore: days.before, hasDayCap: () => false })
 
   return {
     policyHash: policy.hash,
@@ -120,7 +119,7 @@ function redecideDeps(
   return {
     decide,
     policy,
-    sameScorer: asksSameScorer(policy),
+    sameScorer: asksSameScorer(policy, policyOf),
     recordedPolicy: policyOf,
     dayBefore: () => nothingSpent,
     hasDayCap: ({ facts, policyHash }) =>

@@ -2,7 +2,7 @@ import type { DecisionOutcome } from '#lib/events/types.generated'
 import type { Side } from './redecision.ts'
 
 /**
- * What made a step go elsewhere. Values are as the records hold them; a term is in ppm, null where a side has none such.
+ * What made a step go elsewhere. Values are as the records hold them; what is in ppm is null where a side has none such.
  */
 export type Difference =
   | { kind: 'code'; before: string | null; after: string | null }
@@ -11,9 +11,9 @@ export type Difference =
   | { kind: 'removed'; model: string; reason: string }
   /** The model that gets the step could not take it before. */
   | { kind: 'permitted'; model: string; reason: string }
-  | { kind: 'score'; name: 'pSuccess' | 'gain'; before: number | null; after: number | null }
+  | { kind: 'score'; name: 'pSuccess' | 'gain'; beforePpm: number | null; afterPpm: number | null }
   | { kind: 'scale'; before: string; after: string }
-  | { kind: 'term'; name: string; before: number | null; after: number | null }
+  | { kind: 'term'; name: string; beforePpm: number | null; afterPpm: number | null }
   /** Neither constraint, rule, score nor threshold: the order of models in the policy, or the models themselves. */
   | { kind: 'models' }
 
@@ -40,13 +40,13 @@ function thresholdDifferences(before: Side, after: Side): Difference[] {
   if (was.thresholdOn !== is.thresholdOn) return [{ kind: 'scale', before: was.thresholdOn, after: is.thresholdOn }]
   const found: Difference[] = []
   if (is.thresholdOn === 'gain' && before.gainPpm !== after.gainPpm)
-    found.push({ kind: 'score', name: 'gain', before: before.gainPpm, after: after.gainPpm })
+    found.push({ kind: 'score', name: 'gain', beforePpm: before.gainPpm, afterPpm: after.gainPpm })
   if (is.thresholdOn === 'p_success' && before.pSuccessPpm !== after.pSuccessPpm)
-    found.push({ kind: 'score', name: 'pSuccess', before: before.pSuccessPpm, after: after.pSuccessPpm })
+    found.push({ kind: 'score', name: 'pSuccess', beforePpm: before.pSuccessPpm, afterPpm: after.pSuccessPpm })
   const names = new Set([...was.terms, ...is.terms].map(({ name }) => name))
-  const terms = [...names].map((name) => ({ name, before: termOf(was, name), after: termOf(is, name) }))
+  const terms = [...names].map((name) => ({ name, beforePpm: termOf(was, name), afterPpm: termOf(is, name) }))
   const differing = terms
-    .filter((term) => term.before !== term.after)
+    .filter((term) => term.beforePpm !== term.afterPpm)
     .toSorted((a, b) => sizeOf(b) - sizeOf(a))
     .map((term): Difference => ({ kind: 'term', ...term }))
   return [...found, ...differing]
@@ -82,6 +82,6 @@ function termOf({ terms }: DecisionOutcome, name: string): number | null {
   return terms.find((term) => term.name === name)?.ppm ?? null
 }
 
-function sizeOf({ before, after }: { before: number | null; after: number | null }): number {
-  return Math.abs((after ?? 0) - (before ?? 0))
+function sizeOf({ beforePpm, afterPpm }: { beforePpm: number | null; afterPpm: number | null }): number {
+  return Math.abs((afterPpm ?? 0) - (beforePpm ?? 0))
 }

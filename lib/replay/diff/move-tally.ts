@@ -34,7 +34,10 @@ export interface ExpectedAnswers {
   change: number
   /** First attempts that move between the tiers, with a scorer that does not know the gain. */
   withoutGain: number
-  /** Most that those might change: the chance that the open model is wrong, summed up. */
+  /**
+   * Most that those might change, where a frontier model is right wherever the open one is: the chance that the open model
+   * is wrong, summed up; 1 for a step that no open model has on either side.
+   */
   withoutGainAtMost: number
 }
 
@@ -110,7 +113,8 @@ function addExpected(expected: ExpectedAnswers, { decision, before, after }: Red
   if (was === null || is === null) {
     if (before.standing === after.standing) return
     expected.withoutGain += 1
-    expected.withoutGainAtMost += (1e6 - pSuccessPpm) / 1e6
+    const isHeldAgainstOss = before.standing === 'oss' || after.standing === 'oss'
+    expected.withoutGainAtMost += isHeldAgainstOss ? (1e6 - pSuccessPpm) / 1e6 : 1
     return
   }
   expected.decisions += 1

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditSource } from '#lib/audit/source'
 import type { StepJoin } from '#lib/audit/step-join'
 import type { DecisionRecord } from '#lib/events/types.generated'
-import { createDayBook, type DayBook } from './day-book.ts'
+import { createDayBook, type ClosedDayBook, type DayBook } from './day-book.ts'
 import { gatherSteps } from './gather-steps.ts'
 import { redecideTask, type RedecideDeps } from './redecide-task.ts'
 import { createTally, type DiffFigures, type TallyOptions } from './tally.ts'
@@ -31,7 +31,7 @@ export interface Pass {
   /** Decisions for which another scorer is asked, and there is no answer of it. */
   otherScorer: number
   /** Money of tenants whose day is capped; null where none is. */
-  days: DayBook | null
+  days: ClosedDayBook | null
 }
 
 /** Between two of these the process looks at its signals. */
@@ -60,5 +60,5 @@ export async function goThrough(deps: PassDeps, options: PassOptions): Promise<P
     }
     options.onDecisions((decisions += rows.decisions.length))
   }
-  return { figures: tally.figures(), unreadable, otherScorer, days }
+  return { figures: tally.figures(), unreadable, otherScorer, days: days && days.close() }
 }

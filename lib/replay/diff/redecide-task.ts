@@ -25,31 +25,41 @@ export interface RedecideDeps {
 
 const noCaps: NamedCaps = { taskMicroUsd: null, dayMicroUsd: null }
 
+/** What a task's decisions so far, in the range, left in its account. */
+interface TaskBefore {
+  spent: Spent
+  /** The least that any of its steps named so far: the ledger keeps to it. */
+  leastCap: { recorded: number | null; next: number | null }
+  steps: Set<RecordedStep>
+}
+
 /**
- * Decides the steps of a task again (of several, where their rows came together), in the order in which they were decided: what the new policy spends more or less on
- * one of them is there for the next. A later attempt exists only since the one before failed; it is decided again where
- * all earlier ones go to the model that they went to.
+ * Decides the steps of a task again (of several, where their rows came together), in the order in which they were decided:
+ * what the new policy spends more or less on one of them is there for the next. A later attempt exists only since the one
+ * before failed; it is decided again where all earlier ones go to the model that they went to.
  */
 export function redecideTask(deps: RedecideDeps, steps: readonly RecordedStep[]): Redecision[] {
   const inOrder = steps.flatMap((step) => step.decisions.map((decision) => ({ step, decision })))
   if (inOrder.length > 1) inOrder.sort((a, b) => byTime(a.decision.record, b.decision.record))
-  const spent = new Map<string, Spent>()
+  const tasks = new Map<string, TaskBefore>()
   const moved = new Set<RecordedStep>()
-  const seen = new Map<string, Set<RecordedStep>>()
 
   return inOrder.map(({ step, decision }) => {
-    const key = `${step.tenantId}\0${decision.record.taskId}`
-    const task = spent.get(key) ?? { recorded: 0, next: 0 }
-    spent.set(key, task)
-    const decided = seen.get(key) ?? new Set()
-    seen.set(key, decided)
-    const taskSteps = decided.size - Number(decided.has(step))
-    const redecision = redecide(deps, step, decision, { task, taskSteps }, moved.has(step))
-    decided.add(step)
+    const { record } = decision
+    const key = `${step.tenantId}\0${record.taskId}`
+    let task = tasks.get(key)
+    if (!task) {
+      task = { spent: { recorded: 0, next: 0 }, leastCap: { recorded: null, next: null }, steps: new Set() }
+      tasks.set(key, task)
+    }
+    task.leastCap.recorded = least(task.leastCap.recorded, record.taskCapMicroUsd)
+    task.leastCap.next = least(task.leastCap.next, capsOf(record, deps.policy).taskMicroUsd)
+    const redecision = redecide(deps, step, decision, task, moved.has(step))
+    task.steps.add(step)
     const { before, after } = redecision
     if (after && isMoved(before, after)) moved.add(step)
-    task.recorded += before.cost.microUsd
-    task.next += after?.cost.microUsd ?? 0
+    task.spent.recorded += before.cost.microUsd
+    task.spent.next += after?.cost.microUsd ?? 0
     return redecision
   })
 }
@@ -58,7 +68,7 @@ function redecide(
   deps: RedecideDeps,
   step: RecordedStep,
   decision: RecordedDecision,
-  { task, taskSteps }: { task: Spent; taskSteps: number },
+  { spent, leastCap, steps }: TaskBefore,
   isLeftOut: boolean,
 ): Redecision {
   const { record, attempt } = decision
@@ -83,15 +93,16 @@ function redecide(
   if (isLeftOut) return { ...redecision, after: null, score: 'same', regionsLeft: null }
 
   const { facts, score } = withScore(record, step.score, deps.sameScorer)
-  const next = capsOf(record, policy)
+  const { dayMicroUsd } = capsOf(record, policy)
   const snapshot = shiftBudget(record.snapshot, {
-    next,
-    recorded: recordedPolicy
-      ? { ...capsOf(record, recordedPolicy), taskMicroUsd: record.taskCapMicroUsd }
-      : { taskMicroUsd: record.taskCapMicroUsd, dayMicroUsd: next.dayMicroUsd },
-    task,
+    next: { taskMicroUsd: leastCap.next, dayMicroUsd },
+    recorded: {
+      taskMicroUsd: leastCap.recorded,
+      dayMicroUsd: recordedPolicy ? capsOf(record, recordedPolicy).dayMicroUsd : dayMicroUsd,
+    },
+    task: spent,
     day: deps.dayBefore(tenantId, record.snapshot.nowMs),
-    taskSteps,
+    taskSteps: steps.size - Number(steps.has(step)),
   })
   const outcome = deps.decide(facts, snapshot, policy)
   const after: Side = {
@@ -116,6 +127,10 @@ function regionsBefore(
   if (recordedPolicy) return regionsOf(record.outcome, record.facts, recordedPolicy)
   if (record.outcome.action !== 'route') return []
   return attempt && attempt.region !== '' ? [attempt.region] : null
+}
+
+function least(a: number | null, b: number | null): number | null {
+  return a === null ? b : b === null ? a : Math.min(a, b)
 }
 
 function capsOf(record: DecisionRecord, { index }: CompiledPolicy): NamedCaps {

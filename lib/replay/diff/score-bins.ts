@@ -11,15 +11,15 @@ export interface ScoreBins {
   stayed: Bins
   toFrontier: Bins
   toOss: Bins
-  /** Thresholds that applied, terms included: where nine of ten of them lie, and the middle one, ppm. */
+  /** Thresholds that applied, terms included: the middle one, and those that a tenth of them lie below and above. */
   before: Thresholds | null
   after: Thresholds | null
 }
 
 export interface Thresholds {
-  p10: number
-  median: number
-  p90: number
+  p10Ppm: number
+  medianPpm: number
+  p90Ppm: number
 }
 
 export interface ScoreBinning {
@@ -29,7 +29,8 @@ export interface ScoreBinning {
 }
 
 const binCount = 40
-const thresholdBins = 400
+/** A tenth of a percent each, or finer: what a reader compares with the policy. */
+const thresholdBins = 2_000
 
 export function createScoreBinning(): ScoreBinning {
   const scales = new Map<Scale, ReturnType<typeof emptyScale>>()
@@ -78,7 +79,7 @@ function emptyScale(scale: Scale) {
 }
 
 function thresholdsOf(bins: Bins): Thresholds | null {
-  const median = quantileOfBins(bins, 0.5)
-  if (median === null) return null
-  return { p10: quantileOfBins(bins, 0.1)!, median, p90: quantileOfBins(bins, 0.9)! }
+  const medianPpm = quantileOfBins(bins, 0.5)
+  if (medianPpm === null) return null
+  return { p10Ppm: quantileOfBins(bins, 0.1)!, medianPpm, p90Ppm: quantileOfBins(bins, 0.9)! }
 }

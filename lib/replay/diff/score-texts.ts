@@ -11,6 +11,7 @@ import { scoreWith } from '#lib/routing/scoring'
 import type { InboundRecord } from '#lib/stream/types'
 import type { RequestOpener } from '../remake-facts.ts'
 import type { StepTexts } from '../step-texts.ts'
+import { textWindows } from '../text-windows.ts'
 import type { ScoredStep } from './task-log.ts'
 
 export interface ScoreTextsDeps {
@@ -31,13 +32,15 @@ const perTurn = 200
 export function createTextScorer(deps: ScoreTextsDeps): ScoreTexts {
   return async (records) => {
     const steps = [...new Map(records.map((record) => [formatOrigin(record.origin), record])).values()]
-    const found = await deps.texts.read(steps.map(({ origin }) => origin))
     const scored: ScoredStep[] = []
-    for (const [i, record] of steps.entries()) {
-      if (i % perTurn === 0) await nextTurn()
-      const text = found.get(formatOrigin(record.origin))
-      const step = text === undefined || text === 'expired' ? null : await scoreText(deps, record, text)
-      if (step) scored.push(step)
+    for (const window of textWindows(steps, (record) => record)) {
+      const found = await deps.texts.read(window.map(({ origin }) => origin))
+      for (const [i, record] of window.entries()) {
+        if (i % perTurn === 0) await nextTurn()
+        const text = found.get(formatOrigin(record.origin))
+        const step = text === undefined || text === 'expired' ? null : await scoreText(deps, record, text)
+        if (step) scored.push(step)
+      }
     }
     return scored
   }

@@ -5,17 +5,26 @@ import type { NewScore } from './recorded-step.ts'
 import type { ScoreUsed } from './redecision.ts'
 
 /** Whether a policy asks the scorer whose answer the record holds: then nothing is scored anew. */
-export type AsksSameScorer = (record: Pick<DecisionRecord, 'scorerHash' | 'facts'>) => boolean
+export type AsksSameScorer = (record: Pick<DecisionRecord, 'policyHash' | 'scorerHash' | 'facts'>) => boolean
 
-export function asksSameScorer(policy: Pick<Policy, 'scorer'>): AsksSameScorer {
-  if (scorerOf(policy).use === 'http')
-    // What stood in for it then would stand in for it again.
-    return ({ facts }) => facts.scoredBy === 'http' || facts.scorerFallback !== null
+/** `recordedPolicy` by its hash tells which HTTP scorer answered; one that is not known any more counts as the same. */
+export function asksSameScorer(
+  policy: Pick<Policy, 'scorer'>,
+  recordedPolicy: (hash: Buffer) => Pick<Policy, 'scorer'> | undefined,
+): AsksSameScorer {
+  const scorer = scorerOf(policy)
   const hash = trainedHashOf(policy)
   const bytes = hash === null ? null : Buffer.from(hash, 'hex')
-  return ({ scorerHash, facts }) => {
-    if (facts.scoredBy === 'http') return false
-    return bytes === null || scorerHash === null ? bytes === scorerHash : bytes.equals(scorerHash)
+  const isOurs = (scorerHash: Buffer | null): boolean =>
+    bytes === null || scorerHash === null ? bytes === scorerHash : bytes.equals(scorerHash)
+  if (scorer.use !== 'http') return ({ scorerHash, facts }) => facts.scoredBy !== 'http' && isOurs(scorerHash)
+  return ({ policyHash, scorerHash, facts }) => {
+    const recorded = recordedPolicy(policyHash)
+    const asked = recorded && scorerOf(recorded)
+    const isSamePlace = !asked || (asked.use === 'http' && asked.url === scorer.url && asked.urlEnv === scorer.urlEnv)
+    if (!isSamePlace) return false
+    // What stood in for it then would stand in for it again.
+    return facts.scoredBy === 'http' || (facts.scorerFallback !== null && isOurs(scorerHash))
   }
 }
 

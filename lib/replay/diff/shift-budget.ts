@@ -10,9 +10,9 @@ export interface Spent {
 }
 
 export interface BudgetShift {
-  /** As step and policy named them when the step was decided. */
+  /** As steps and policy named them: a task's is the least that any of its steps named so far. */
   recorded: NamedCaps
-  /** As the step and the new policy name them. */
+  /** As the same steps and the new policy name them. */
   next: NamedCaps
   /** Before this decision. */
   task: Spent

@@ -20,6 +20,11 @@ export function count(value: number): string {
   return value.toLocaleString('en-US')
 }
 
+/** `1 decision`, `1,200 decisions`. */
+export function counted(value: number, one: string): string {
+  return `${count(value)} ${one}${value === 1 ? '' : 's'}`
+}
+
 /** `12.3 %` of a whole; of nothing, nothing. */
 export function share(part: number, whole: number): string {
   return whole === 0 ? '' : `${((100 * part) / whole).toFixed(1).replace(/\.0$/, '')} %`
@@ -59,9 +64,9 @@ export function costText({ microUsd, basis }: Cost): string {
 export function differenceText(difference: Difference): string {
   switch (difference.kind) {
     case 'term':
-      return `${difference.name} ${percentPpm(difference.before)} → ${percentPpm(difference.after)}`
+      return `${difference.name} ${percentPpm(difference.beforePpm)} → ${percentPpm(difference.afterPpm)}`
     case 'score':
-      return `score ${difference.name} ${percentPpm(difference.before)} → ${percentPpm(difference.after)}`
+      return `score ${difference.name} ${percentPpm(difference.beforePpm)} → ${percentPpm(difference.afterPpm)}`
     case 'removed':
       return `${difference.model} removed: ${difference.reason}`
     case 'permitted':

@@ -15,7 +15,7 @@ import {
   pathColumns,
   stepColumns,
 } from './columns.ts'
-import { change, count, share, signedUsd, usd } from './figures-text.ts'
+import { change, count, counted, share, signedUsd, usd } from './figures-text.ts'
 import { noticesOf } from './notices.ts'
 import { costPlot, knownPlot, movesPlot, scorePlot } from './plots.ts'
 
@@ -28,6 +28,9 @@ export interface PageSubject {
 
 /** Nothing is fetched and nothing runs, whatever the log's texts hold. */
 const contentPolicy = "default-src 'none'; style-src 'unsafe-inline'"
+
+/** Of foreign texts: they would turn what stands after them (Unicode's bidirectional overrides and isolates). */
+const turningMarks = /[\u202a-\u202e\u2066-\u2069]/g
 
 /** A page that stands alone, the same bytes for the same figures. All texts of the log are foreign, and escaped. */
 export function reportPage(report: DiffReport, { policyFile, source }: PageSubject): string {
@@ -54,6 +57,7 @@ export function reportPage(report: DiffReport, { policyFile, source }: PageSubje
     .filter((part) => part !== '')
     .join('\n')
     .replaceAll(' %', '\u00a0%')
+    .replaceAll(turningMarks, '\ufffd')
 }
 
 function rangeText({ firstAtMs, lastAtMs }: DiffReport): string {
@@ -71,12 +75,12 @@ function tiles({ decisions, moved, cost, budgetExhausted, residency }: DiffRepor
   const { beforeMicroUsd, afterMicroUsd } = cost
   return [
     '<div class="tiles">',
-    tile(count(decisions), 'decisions made again'),
+    tile(count(decisions), decisions === 1 ? 'decision made again' : 'decisions made again'),
     tile(count(moved.tier), `go to another tier, or to none (${share(moved.tier, decisions) || '0 %'})`),
     tile(count(moved.model), 'go to another model of their tier'),
-    tile(`${usd(beforeMicroUsd)} → ${usd(afterMicroUsd)}`, `cost: ${change(beforeMicroUsd, afterMicroUsd)}`),
+    tile(`${usd(beforeMicroUsd)} →\u00a0${usd(afterMicroUsd)}`, `cost: ${change(beforeMicroUsd, afterMicroUsd)}`),
     tile(
-      `${count(budgetExhausted.before)} → ${count(budgetExhausted.after)}`,
+      `${count(budgetExhausted.before)} →\u00a0${count(budgetExhausted.after)}`,
       'decisions in which a budget was exhausted',
     ),
     tile(count(residency.leaving), 'may go to a region where they could not go before'),
@@ -91,10 +95,14 @@ function residencySection({ residency, constraints }: DiffReport): string {
     '<h2>Residency and constraints</h2>',
     ...(residency.leaving > 0
       ? [
-          `<p class="notice">${count(residency.leaving)} decisions let a step go to a region where it could not go before.</p>`,
+          `<p class="notice">${counted(residency.leaving, 'decision')} by which a step may go to a region where it could not go before.</p>`,
           htmlTable(pathColumns, residency.paths),
-          `<h3>${residency.sample.length === residency.leaving ? 'All of them' : `${count(residency.sample.length)} of them`}</h3>`,
-          htmlTable(leavingColumns, residency.sample),
+          ...(residency.sample.length > 0
+            ? [
+                `<h3>${residency.sample.length === residency.leaving ? 'All of them' : `${count(residency.sample.length)} of them`}</h3>`,
+                htmlTable(leavingColumns, residency.sample),
+              ]
+            : []),
         ]
       : ['<p>No step leaves the regions that it could go to before.</p>']),
     ...(effective.length > 0 ? [htmlTable(constraintColumns, effective)] : []),
@@ -105,6 +113,7 @@ function movesSection({ moves, modelMoves }: DiffReport): string {
   if (moves.length === 0) return '<h2>Moves</h2>\n<p>No decision of the range is told of.</p>'
   return [
     '<h2>Moves</h2>',
+    '<p class="quiet">Decisions by where they send their step: before on the left, after on the right.</p>',
     movesPlot(moves),
     htmlTable(moveColumns, moves),
     ...(modelMoves.length > 0 ? ['<h3>Models</h3>', htmlTable(modelColumns, modelMoves)] : []),

@@ -101,9 +101,9 @@ const scaleNames = { p_success: 'P(the open model is right)', gain: 'gain of a f
 
 /** How steps are spread over the scale, and where the thresholds lie. */
 export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after: is }: ScoreBins): string {
-  const { from, to, counts } = stayed
-  const width = (to - from) / counts.length
-  const middle = (at: number): number => from + (at + 0.5) * width
+  const { fromPpm, toPpm, counts } = stayed
+  const width = (toPpm - fromPpm) / counts.length
+  const middle = (at: number): number => fromPpm + (at + 0.5) * width
   const stack = (name: string, color: string, bins: { counts: number[] }) => ({
     type: 'bar' as const,
     name,
@@ -113,11 +113,11 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     itemStyle: { color },
     data: bins.counts.map((count, at) => [middle(at), count]),
   })
-  const line = (median: number, name: string, color: string) => ({
-    xAxis: median,
+  const line = (medianPpm: number, name: string, color: string) => ({
+    xAxis: medianPpm,
     lineStyle: { color, width: 2, type: name === 'before' ? ('dashed' as const) : ('solid' as const) },
     label: {
-      formatter: `${name} ${percent(median)}`,
+      formatter: `${name} ${percent(medianPpm)}`,
       color,
       fontSize: 12,
       position: 'end' as const,
@@ -126,18 +126,26 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
     },
   })
   const option: PlotOption = {
-    grid: { left: 48, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
+    grid: { left: 68, right: 24, top: 40, bottom: 44, outerBoundsMode: 'none' },
     xAxis: {
       type: 'value',
-      min: from,
-      max: to,
+      min: fromPpm,
+      max: toPpm,
       name: scaleNames[scale],
       nameLocation: 'middle',
       nameGap: 26,
       ...axisStyle,
       axisLabel: { ...axisText, formatter: percent },
     },
-    yAxis: { type: 'value', ...axisStyle, axisLabel: { ...axisText, formatter: shortNumber } },
+    yAxis: {
+      type: 'value',
+      name: 'first attempts',
+      minInterval: 1,
+      nameLocation: 'middle',
+      nameGap: 44,
+      ...axisStyle,
+      axisLabel: { ...axisText, formatter: shortNumber },
+    },
     series: [
       {
         ...stack('stays', 'var(--stays)', stayed),
@@ -145,8 +153,8 @@ export function scorePlot({ scale, stayed, toFrontier, toOss, before: was, after
           symbol: 'none',
           silent: true,
           data: [
-            ...(was ? [line(was.median, 'before', 'var(--before-line)')] : []),
-            ...(is ? [line(is.median, 'after', 'var(--after-line)')] : []),
+            ...(was ? [line(was.medianPpm, 'before', 'var(--before-line)')] : []),
+            ...(is ? [line(is.medianPpm, 'after', 'var(--after-line)')] : []),
           ],
         },
       },
@@ -176,8 +184,16 @@ const known = [
 export function knownPlot(moves: readonly MoveTally[]): string {
   const shown = moves.filter(({ moved }) => moved > 0).toReversed()
   const option: PlotOption = {
-    grid: gridFor(shown.map(nameOf)),
-    xAxis: { type: 'value', ...axisStyle, axisLabel: { ...axisText, formatter: shortNumber } },
+    grid: { ...gridFor(shown.map(nameOf)), bottom: 44 },
+    xAxis: {
+      type: 'value',
+      name: 'decisions that move',
+      minInterval: 1,
+      nameLocation: 'middle',
+      nameGap: 26,
+      ...axisStyle,
+      axisLabel: { ...axisText, formatter: shortNumber },
+    },
     yAxis: {
       type: 'category',
       data: shown.map(nameOf),
@@ -195,7 +211,7 @@ export function knownPlot(moves: readonly MoveTally[]): string {
     })),
   }
   const label = 'What is known of the recorded answers of moved steps'
-  return legend(known) + renderPlot(option, { label, height: 40 + 42 * shown.length })
+  return legend(known) + renderPlot(option, { label, height: 56 + 42 * shown.length })
 }
 
 function nameOf(move: MoveTally): string {

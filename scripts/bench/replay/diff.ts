@@ -16,15 +16,22 @@ export async function diff(bench: ReplayBench): Promise<Figure[]> {
   const { moved, decisions } = large.answer
   return [
     {
-      name: 'diffPerSecond',
+      name: 'decisions made again by another policy',
+      key: 'diffPerSecond',
       value: perSecond(large),
       unit: 'decisions a second of one core',
       target: { atLeast: 20_000 },
       note: `${decisions} decisions, ${moved.tier + moved.model} moved, in ${large.cpuSeconds.toFixed(1)} s of processor time, ${large.wallSeconds.toFixed(1)} s by the clock`,
     },
-    { name: 'diffMaxRssMb', value: large.maxRssMb, unit: 'MB', target: { atMost: 300 } },
     {
-      name: 'memory of a diff of 1,000,000 decisions, of that of 200,000',
+      name: 'memory of a diff of a million decisions',
+      key: 'diffMaxRssMb',
+      value: large.maxRssMb,
+      unit: 'MB',
+      target: { atMost: 300 },
+    },
+    {
+      name: 'that memory, of the one of 200,000 decisions',
       value: large.maxRssMb / small.maxRssMb,
       unit: 'times',
       target: { atMost: 1.1 },
@@ -40,12 +47,14 @@ export async function diffScores(bench: ReplayBench): Promise<Figure[]> {
   })
   return [
     {
-      name: 'diffScoresPerSecond',
+      name: 'decisions made again by another policy with another scorer',
+      key: 'diffScoresPerSecond',
       value: answer.scores.anew / cpuSeconds,
       unit: 'decisions a second of one core',
       target: { atLeast: 5_000 },
-      note: `${answer.scores.anew} of ${answer.decisions} scored anew, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock; ${maxRssMb.toFixed(0)} MB`,
+      note: `${answer.scores.anew} of ${answer.decisions} scored anew, in ${cpuSeconds.toFixed(1)} s of processor time, ${wallSeconds.toFixed(1)} s by the clock`,
     },
+    { name: 'memory of that', key: 'diffScoresMaxRssMb', value: maxRssMb, unit: 'MB', target: { atMost: 300 } },
   ]
 }
 

@@ -1,8 +1,9 @@
-import type { Figure } from '../figures.ts'
+import { printFigure, type Figure } from '../figures.ts'
 import { runParts, type Measure } from '../run-parts.ts'
 import { auditCost } from './audit-cost.ts'
 import { auditSize, auditSizeOfSample } from './audit-size.ts'
 import { diff, diffScores } from './diff.ts'
+import { overAll } from './over-all.ts'
 import { writeReplayBench, type ReplayBench } from './replay-bench.ts'
 import { underLoad } from './under-load.ts'
 import { features, verify } from './verify.ts'
@@ -25,5 +26,9 @@ export async function benchReplay(options: { only?: string[] | undefined }): Pro
     'size-sample': auditSizeOfSample,
     cost: auditCost,
   }
-  return runParts(parts, options.only)
+  const figures = await runParts(parts, options.only)
+  const whole = overAll(figures)
+  if (whole.length > 0) console.log('\nover all')
+  whole.forEach(printFigure)
+  return [...figures, ...whole]
 }

@@ -145,6 +145,7 @@ function figuresOf(
   return [
     {
       name: 'I4: decisions that are not made again byte for byte',
+      key: 'underLoadDifferences',
       value: findings.length + lostScorers,
       unit: '',
       target: { atMost: 0 },

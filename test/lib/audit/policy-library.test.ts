@@ -4,7 +4,7 @@ import { readPolicyLibrary } from '#lib/audit/policy-library'
 import type { PolicyRecord } from '#lib/events/types.generated'
 import { parsePolicy } from '#lib/policy/load'
 import { readScorerFile } from '#lib/policy/scorer-file'
-import { splitScorer } from '#lib/policy/scorer-parts'
+import { scorerBytes, splitScorer } from '#lib/policy/scorer-parts'
 import { memorySource } from '../../support/memory-source.ts'
 
 const text = readFileSync(new URL('../../../samples/policy.yaml', import.meta.url), 'utf8')
@@ -30,6 +30,16 @@ test('a policy and the parts of a scorer are found by the hash of their content'
   expect(library.orphans.size).toBe(0)
   expect(library.policy('00')).toBeUndefined()
   expect(library.scorer('00')).toBeUndefined()
+})
+
+test('scorers that nobody will ask for are not kept', async () => {
+  const other = scorerBytes(Buffer.from('another scorer'))
+  const records = [...splitScorer(shipped), ...splitScorer(other), policyRecord(loaded.hash, loaded.content)]
+  const library = await readPolicyLibrary(await memorySource({ policies: records }), (hash) => hash === shipped.hash)
+  expect(library.scorerHashes).toEqual([shipped.hash])
+  expect(library.scorer(shipped.hash)).toBeDefined()
+  expect(library.scorer(other.hash)).toBeUndefined()
+  expect(library.policy(loaded.hash)).toBeDefined()
 })
 
 test('a policy that was rewritten under its hash is not used, also where the true one came before it', async () => {

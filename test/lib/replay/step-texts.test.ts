@@ -1,6 +1,7 @@
 import fc from 'fast-check'
+import { pino } from 'pino'
 import { expect, test } from 'vitest'
-import { spansOf } from '#lib/replay/step-texts'
+import { openStepTexts, spansOf } from '#lib/replay/step-texts'
 
 const at = (partition: number, offset: number) => ({ topic: 'agent.steps', partition, offset })
 
@@ -30,4 +31,15 @@ test('spans cover every place, ascend, and read few records in vain', () => {
       expect(read).toBeLessThanOrEqual(501 * all.length)
     }),
   )
+})
+
+test('nothing is opened before a text is asked for', async () => {
+  let opened = 0
+  const kafka = (): never => {
+    opened += 1
+    throw new Error('opened')
+  }
+  const texts = openStepTexts({ kafka, log: pino({ level: 'silent' }) }, { namespace: '' })
+  await texts[Symbol.asyncDispose]()
+  expect(opened).toBe(0)
 })

@@ -102,6 +102,31 @@ describe('I4: a decision comes out byte for byte', () => {
   })
 })
 
+test('what a newer release wrote beside the outcome is no difference, and a newer engine is told as one', async () => {
+  const file = new URL('../../../schemas/fixtures/decision-record/v3.avsc', import.meta.url)
+  const schema = JSON.parse(readFileSync(file, 'utf8')) as { fields: { name: string; type: { fields: object[] } }[] }
+  const outcome = schema.fields.find(({ name }) => name === 'outcome')!
+  const later = { name: 'later', type: ['null', 'string'], default: null }
+  outcome.type.fields.push(later)
+  const type = avroTypeOf({ ...schema, fields: [...schema.fields, later] })
+  const id = 901
+  const schemaById = (wanted: number) => (wanted === id ? Promise.resolve(type) : localRegistry().schemaById(wanted))
+  const newer = await localCodec({ registry: { ...localRegistry(), schemaById } })
+  const framed = (record: object): Buffer => {
+    const header = Buffer.alloc(5)
+    header.writeUInt32BE(id, 1)
+    return Buffer.concat([header, type.toBuffer(record)])
+  }
+  const good = recordOf()
+  const audit = [
+    { ...good, later: 'x' },
+    { ...good, engineVersion: engineVersion + 1, outcome: { ...good.outcome, later: 'x' } },
+  ]
+  const entries = audit.map((record, i) => entryOf(i, framed(record)))
+  const { counts } = await verify(entries, usual, { schemaById, codec: newer })
+  expect(counts).toEqual({ ...noDecisions(), decisions: 2, same: 1, unknownEngine: 1 })
+})
+
 test('what was changed is found, and named with its place, step and fields', async () => {
   const good = recordOf()
   const bad = recordOf({

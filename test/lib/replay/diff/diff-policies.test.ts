@@ -39,8 +39,15 @@ describe('another policy over a range', () => {
         place: { partition: 0, offset: 2 },
         before: { standing: 'oss', model: 'oss-a' },
         after: { standing: 'frontier', model: 'frontier-a', cost: { basis: 'estimate' } },
-        differences: [{ kind: 'term', name: 'base', before: 500_000, after: 900_000 }],
+        differences: [{ kind: 'term', name: 'base', beforePpm: 500_000, afterPpm: 900_000 }],
       },
+    ])
+  })
+
+  test('thresholds come out as the policies name them', async () => {
+    const { scoreBins } = await diff([{ stepId: 'a' }, { stepId: 'b' }])
+    expect(scoreBins).toMatchObject([
+      { scale: 'p_success', before: { medianPpm: 500_000 }, after: { medianPpm: 900_000 } },
     ])
   })
 
@@ -144,6 +151,14 @@ describe('another policy over a range', () => {
     expect(move!.expected.withoutGainAtMost).toBeCloseTo(0.2, 9)
   })
 
+  test('a refused step that goes to a frontier model may bring a whole right answer', async () => {
+    const refusing = loadedAs(makePolicy({ rules: [{ name: 'no', when: {}, choose: { tier: 'refuse' } }] }))
+    const { moves } = await diff([{ stepId: 'a' }], strict, { recordedBy: refusing })
+    expect(moves).toMatchObject([
+      { before: 'refused', after: 'frontier', expected: { withoutGain: 1, withoutGainAtMost: 1 } },
+    ])
+  })
+
   test('a record that cannot be decoded is counted, and the rest compared', async () => {
     const audit = await entriesOf([recordStep(lax, { stepId: 'a' }), recordStep(lax, { stepId: 'b' })])
     const [first, ...rest] = audit
@@ -238,8 +253,21 @@ describe('a new scorer', () => {
     expect(asked).toEqual(['kept', 'gone'])
     expect(report.scores).toEqual({ same: 0, anew: 1, kept: 1 })
     expect(report.sample).toMatchObject([
-      { stepId: 'kept', differences: [{ kind: 'score', name: 'pSuccess', before: 800_000, after: 10_000 }] },
+      { stepId: 'kept', differences: [{ kind: 'score', name: 'pSuccess', beforePpm: 800_000, afterPpm: 10_000 }] },
     ])
+  })
+
+  test('an HTTP scorer elsewhere is another one: nothing is sent to it, and the recorded score is counted as kept', async () => {
+    const http = (url: string) => loadedAs(makePolicy({ scorer: { use: 'http', url, region: 'eu' } }))
+    const [here, there] = [http('http://127.0.0.1:1/v1'), http('http://127.0.0.1:2/v1')]
+    const specs = [
+      { stepId: 'answered', facts: { scoredBy: 'http' } },
+      { stepId: 'late', facts: { scorerFallback: 'timeout' } },
+    ]
+    const recordedBy = { recordedBy: here }
+    expect((await diff(specs, here, recordedBy)).scores).toEqual({ same: 2, anew: 0, kept: 0 })
+    expect((await diff(specs, there, recordedBy)).scores).toEqual({ same: 0, anew: 0, kept: 2 })
+    expect((await diff(specs, lax, recordedBy)).scores).toEqual({ same: 1, anew: 0, kept: 1 })
   })
 
   test('texts are not read where the policy asks the scorer that answered', async () => {

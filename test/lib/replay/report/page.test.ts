@@ -46,6 +46,13 @@ describe('the page', () => {
     expect(page).toContain('&lt;script&gt;')
   })
 
+  test('no foreign text turns what stands after it', async () => {
+    const turning = 'gnp\u202eexe\u2066'
+    const page = reportPage(await reportOf('acme', turning), { policyFile: turning, source: turning })
+    expect(page).toContain('gnp\ufffdexe\ufffd')
+    expect(page).not.toMatch(/[\u202a-\u202e\u2066-\u2069]/)
+  })
+
   test('fetches nothing, and forbids it', async () => {
     const page = reportPage(await reportOf('acme', 'kind'), { policyFile: 'policy.yaml', source: 'agent.audit' })
     expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`)
