@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 
 /** Readers of option values. What they refuse is wrong usage, exit code 2. */
 
@@ -18,6 +18,11 @@ export function duration(text: string): number {
   const match = /^(\d{1,9})([smhd]?)$/.exec(text)
   if (!match) throw new InvalidArgumentError('such as 90s, 15m, 24h or 7d')
   return Number(match[1]) * unitMs[(match[2] || 's') as keyof typeof unitMs]
+}
+
+/** With a default that help tells as it would be given. */
+export function durationOption(flags: string, description: string, by: string): Option {
+  return new Option(flags, description).argParser(duration).default(duration(by), by)
 }
 
 /** `2.50`, in micro-USD. */

@@ -9,7 +9,7 @@ import { ShuntError } from '#lib/errors'
 import { openSource } from '../audit-source.ts'
 import { formatAuditSummary, type AuditSummary } from '../audit-summary.ts'
 import { connectionOf, type AddCommand, type CliContext } from '../context.ts'
-import { duration, wholeNumber } from '../options.ts'
+import { durationOption, wholeNumber } from '../options.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { timeOption, timesOf, type TimeOption } from '../range-options.ts'
@@ -37,7 +37,7 @@ export const addAuditVerifyCommand: AddCommand = (audit, run) => {
     .option('--public-key <file>', 'of who anchored')
     .option('--from <dir>', 'an export of `shunt audit export`, in place of Kafka')
     .option('--no-steps', 'chains, policies and scorers alone')
-    .option('--open-for <duration>', 'a step without an end is open so long', duration, 86_400_000)
+    .addOption(durationOption('--open-for <duration>', 'a step without an end is open so long', '1d'))
     .option('--findings <n>', 'list so many at most; all are counted', wholeNumber(0, 100_000), 20)
     .option('--json', 'print the summary as JSON')
     .action(

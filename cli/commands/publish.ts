@@ -7,7 +7,7 @@ import { publishLines, type PublishReport } from '#lib/client/publish-lines'
 import { readSteps, type StepDefaults } from '#lib/client/read-steps'
 import { resultLine } from '#lib/client/result-line'
 import { connect, type AddCommand, type CliContext } from '../context.ts'
-import { duration, oneOf } from '../options.ts'
+import { durationOption, oneOf } from '../options.ts'
 import { plural, printable, writeJson } from '../output.ts'
 import { createProgress } from '../progress.ts'
 import { exitCodes } from '../report-error.ts'
@@ -31,7 +31,7 @@ export const addPublishCommand: AddCommand = (program, run) => {
     .argument('<file>', 'file, or - for standard input')
     .option('--wait', "wait for every step's result; exit 0 only when each has exactly one")
     .option('--results <file>', 'write each result as a line of JSON; implies --wait')
-    .option('--timeout <duration>', 'give up when no result came for so long', duration, duration('10m'))
+    .addOption(durationOption('--timeout <duration>', 'give up when no result came for so long', '10m'))
     .option('--tenant <id>', 'tenant of lines that name none')
     .option('--task <id>', 'task of lines that name none (default: each is a task of its own)')
     .option('--batch <id>', 'batchId of lines that name none')

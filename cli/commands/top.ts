@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortable } from '#lib/stream/abortable'
 import { connect, type AddCommand, type CliContext } from '../context.ts'
-import { duration } from '../options.ts'
+import { durationOption } from '../options.ts'
 import { writeJson, writeLines } from '../output.ts'
 import { readPartRecords, serviceNames } from '../stack/part-record.ts'
 import { shuntDir, stackDir } from '../stack/paths.ts'
@@ -21,7 +21,7 @@ export const addTopCommand: AddCommand = (program, run) => {
     .description('live: results by tier and status, spend, lag, calls, pauses, until Ctrl-C')
     .option('--once', 'one frame, after one interval')
     .option('--json', 'each frame as a line of JSON')
-    .option('--interval <duration>', 'from one frame to the next', duration, duration('1s'))
+    .addOption(durationOption('--interval <duration>', 'from one frame to the next', '1s'))
     .option('--service <url>', 'a service elsewhere, by the address of its /metrics; may be repeated', append, [])
     .addHelpText('after', '\nThe services of the local stack are found by themselves.')
     .action(
