@@ -107,4 +107,6 @@ try {
   if (interrupt.signal.aborted) process.exitCode = exitCodes.interrupted
 } catch (error) {
   process.exitCode = reportError(context, error)
+  // Clients whose servers do not answer leave timers behind that would hold the shell up for half a minute.
+  process.stdout.write('', () => process.exit())
 }
