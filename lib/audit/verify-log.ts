@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { requeuedStepOf } from '#lib/dead-letters/requeue-orders'
 import type { ControlOrder, LaneResetRecord } from '#lib/events/types.generated'
 import type { ChainMark, CommittedHeads, LogEnds } from './chain-marks.ts'
@@ -46,6 +47,8 @@ export interface LogSummary extends ChainCounts {
 }
 
 const dayMs = 86_400_000
+/** Between two of these steps the process looks at its signals. */
+const perTurn = 1_000
 
 /**
  * Reads the log once, in memory that does not grow with it: chains against themselves and against marks, policies and
@@ -144,8 +147,12 @@ async function joinSteps(
   const resultsFromMs = results.isEmptied() ? Infinity : results.keptFromMs(sinceOf(options))
   const all: StepLimits = { ...limits, openForMs, resultsFromMs }
   options.onReading?.('steps', 0)
+  let joined = 0
   for (const rows of join.groups()) {
-    signal?.throwIfAborted()
+    if (joined++ % perTurn === 0) {
+      await nextTurn()
+      signal?.throwIfAborted()
+    }
     steps[verifyStep(rows.map(decodeRow), all, report)] += 1
     options.onEntry?.('steps')
   }
