@@ -75,6 +75,20 @@ test('those who ask for a key that is not there share a reading, and the next co
   expect(performance.now() - askedAt).toBeGreaterThan(250)
 })
 
+test('who goes on with a key that is not there is told so at once, for as long as the reading is young', async () => {
+  await createKeyFile(dir, 'acme', nowMs)
+  let clockMs = nowMs
+  const keys = openDataKeys(dir, { lookAgainMs: 60_000, keepMs: 600_000, nowMs: () => clockMs })
+  await keys.newest('acme')
+  clockMs += 60_000
+  expect(await keys.byId('acme', 'deleted')).toBeUndefined()
+  clockMs += 59_999
+  expect(await keys.byId('acme', 'deleted')).toBeUndefined()
+  await writeFile(join(dir, 'acme', 'deleted.key'), 'A'.repeat(43), { mode: 0o600 })
+  clockMs += 1
+  expect((await keys.byId('acme', 'deleted'))?.id, 'it is looked for again').toBe('deleted')
+})
+
 test('the directory of a tenant whose keys were deleted stays, and tells of it', async () => {
   await deleteKeyFile(await createKeyFile(dir, 'acme', nowMs))
   expect(await readdir(dir)).toEqual(['acme'])
@@ -107,6 +121,13 @@ test.each([
   const reading = openDataKeys(dir).byId('acme', 'k1')
   await expect(reading).rejects.toMatchObject({ code: 'SHUNT_DATA_KEYS_UNAVAILABLE', retryable: true })
   await expect(reading).rejects.toThrow(path)
+})
+
+test('what a file system fails at is no deletion: whoever asks waits', async () => {
+  await mkdir(join(dir, 'acme', 'k1.key'), { recursive: true, mode: 0o700 })
+  const reading = openDataKeys(dir).byId('acme', 'k1')
+  await expect(reading).rejects.toMatchObject({ code: 'SHUNT_DATA_KEYS_UNAVAILABLE', retryable: true })
+  await expect(reading).rejects.toThrow('k1.key')
 })
 
 test('of ids of one’s own the last in order is the newest, also where one goes on from another', async () => {
