@@ -141,15 +141,15 @@ test('of ids of one’s own the last in order is the newest, also where one goes
 test('a key is under its name once it is whole: who reads meanwhile meets no half of one', async () => {
   await mkdir(join(dir, 'acme'))
   const lengths = new Map<string, number>()
-  let isDone = false
+  const done = new AbortController()
   const looking = (async () => {
-    for (; !isDone; await setImmediate())
+    for (; !done.signal.aborted; await setImmediate())
       for (const name of readdirSync(join(dir, 'acme')))
         if (name.endsWith('.key') && !lengths.has(name))
           lengths.set(name, readFileSync(join(dir, 'acme', name), 'utf8').trim().length)
   })()
   for (let i = 0; i < 60; i++) await createKeyFile(dir, 'acme', nowMs)
-  isDone = true
+  done.abort()
   await looking
   expect([...new Set(lengths.values())]).toEqual([43])
 })
