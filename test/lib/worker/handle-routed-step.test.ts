@@ -320,6 +320,17 @@ describe('a sealed step', () => {
     expect([asked, calls()]).toEqual([['text_erased'], 0])
   })
 
+  test('whose key is another one now is not called either, and what was queued is withdrawn', async () => {
+    const asked: string[] = []
+    const withdraw = (_job: unknown, why: string) => {
+      asked.push(why)
+      return Promise.resolve(null)
+    }
+    const { handled, calls } = await sealed({ withdraw, keys: await memoryKeys('acme-claims') })
+    await expect(handled()).rejects.toMatchObject({ code: 'SHUNT_TEXT_UNREADABLE', retryable: false })
+    expect([asked, calls()]).toEqual([['text_erased'], 0])
+  })
+
   test('I3: whose key was deleted after a call is charged for it, and decided again without its answer', async () => {
     const answer = await createStandIn().complete(
       { messages: [{ role: 'user', content: 'x' }] },
