@@ -22,7 +22,6 @@ export interface ModelQueues {
 export interface ModelQueuesDeps {
   open: (spec: ModelQueueSpec) => ModelQueue
   env: Env
-  /** Of a replay. */
   /** For providers that serve what was recorded. */
   recorded: RecordedChatDeps
   log: Logger
