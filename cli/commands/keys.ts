@@ -30,7 +30,7 @@ export const addKeysCommand: AddCommand = (program, run) => {
     .action(
       run(async (context, flags: Partial<KeysFlags>) => {
         const dir = keysDirOf(context)
-        const tenants = flags.tenant === undefined ? await listKeyTenants(dir) : [flags.tenant]
+        const tenants = (await listKeyTenants(dir)).filter((id) => flags.tenant === undefined || id === flags.tenant)
         const rows = await Promise.all(
           tenants.map(async (tenantId) => ({ tenantId, keys: await listKeyFiles(dir, tenantId) })),
         )

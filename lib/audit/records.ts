@@ -23,8 +23,8 @@ export function decisionDraft(codec: Pick<Codec, 'encode'>, record: DecisionReco
 }
 
 /**
- * `attempt.answer`, where there is one, goes in as its hash alone. `ends` is false for an earlier call of the attempt
- * that was lost.
+ * `attempt.answer`, where there is one, goes in as its hash alone. `ends` is false for an earlier call of the attempt: it
+ * gives back the bound that it is charged at, and one that was turned away gives back none.
  */
 export function attemptDraft(
   codec: Pick<Codec, 'encode'>,
@@ -33,6 +33,7 @@ export function attemptDraft(
   answered: { answer: string | null; tools: readonly string[]; ends: boolean },
 ): AuditDraft {
   const { answer, tools, ends } = answered
+  const isSettled = (ends || attempt.outcomeUnknown) && decision.reservedAtMs > 0
   const body = codec.encode('attempt-record', {
     stepId: step.stepId,
     taskId: step.taskId,
@@ -41,7 +42,7 @@ export function attemptDraft(
     answerHash: answer === null ? null : sha256(answer),
     origin,
     ends,
-    boundMicroUsd: decision.reservedAtMs > 0 ? decision.boundMicroUsd : 0,
+    boundMicroUsd: isSettled ? decision.boundMicroUsd : 0,
     reservedAtMs: decision.reservedAtMs,
     kind: step.kind,
     tools: [...tools],

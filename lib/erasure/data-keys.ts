@@ -1,5 +1,6 @@
 import { hkdfSync, type webcrypto } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ShuntError } from '#lib/errors'
 import { keyMadeAtMs, listKeyFiles, readKeyFile, unavailable, type KeyFile } from './key-files.ts'
 
 /** A tenant's key as it is used. */
@@ -27,7 +28,10 @@ export interface DataKeysOptions {
    * time, of which docs/erasure.md promises 60 s. @default 10_000
    */
   keepMs?: number
-  /** At least, between two readings of a tenant's keys, ms: who asks for one that was not found waits. @default 1_000 */
+  /**
+   * At least, between two readings of a tenant's keys, ms: who first asks for one that is not there waits so long at most.
+   * @default 1_000
+   */
   lookAgainMs?: number
   /**
    * A younger key is sealed with only where there is no older one: until then it may not have reached every process that
@@ -40,6 +44,8 @@ export interface DataKeysOptions {
 interface Held {
   keys: readonly DataKey[]
   readAtMs: number
+  /** Ids that this reading was made for, and did not find. */
+  missing: Set<string>
 }
 
 /** Reads the keys of a tenant when one is asked for, and forgets them by itself. */
@@ -50,7 +56,7 @@ export function openDataKeys(dir: string, options: DataKeysOptions = {}): DataKe
 
   function read(tenantId: string): Promise<Held> {
     const readAtMs = nowMs()
-    const reading = readKeys(dir, tenantId).then((keys) => ({ keys, readAtMs }))
+    const reading = readKeys(dir, tenantId).then((keys) => ({ keys, readAtMs, missing: new Set<string>() }))
     held.set(tenantId, reading)
     const forget = () => {
       if (held.get(tenantId) === reading) held.delete(tenantId)
@@ -83,9 +89,14 @@ export function openDataKeys(dir: string, options: DataKeysOptions = {}): DataKe
       return keys.findLast(({ id }) => (keyMadeAtMs(id) ?? 0) <= settledMs) ?? keys[0]
     },
     async byId(tenantId, keyId) {
-      const { keys, readAtMs } = await keysOf(tenantId)
-      const found = keys.find(({ id }) => id === keyId)
-      return found ?? (await readAgain(tenantId, readAtMs)).keys.find(({ id }) => id === keyId)
+      const { keys, readAtMs, missing } = await keysOf(tenantId)
+      const known = keys.find(({ id }) => id === keyId)
+      // Who goes on publishing with a deleted key must not have each of its steps wait, and others behind them.
+      if (known || (missing.has(keyId) && nowMs() < readAtMs + lookAgainMs)) return known
+      const again = await readAgain(tenantId, readAtMs)
+      const found = again.keys.find(({ id }) => id === keyId)
+      if (!found) again.missing.add(keyId)
+      return found
     },
   }
 }
@@ -100,9 +111,16 @@ async function readKey(file: KeyFile): Promise<DataKey | null> {
   try {
     return await dataKeyOf(file.keyId, await readKeyFile(file))
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
+    if (cause instanceof ShuntError) throw cause
+    const { code, message } = cause as NodeJS.ErrnoException
     if (code === 'ENOENT') return null
-    throw code === 'EACCES' ? unavailable(`${file.path} cannot be read: let the process's user read it`, cause) : cause
+    // Whatever it is, no key was deleted by it: a stale mount, no file descriptor left, a directory in the key's place.
+    throw unavailable(
+      code === 'EACCES'
+        ? `${file.path} cannot be read: let the process's user read it`
+        : `${file.path} cannot be read (${message}): mend the mount, or bring the file back from its backup`,
+      cause,
+    )
   }
 }
 

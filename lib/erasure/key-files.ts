@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { ShuntError } from '#lib/errors'
 import { isTenantId } from '#lib/events/ids'
 
@@ -48,9 +48,11 @@ export async function listKeyFiles(dir: string, tenantId: string): Promise<KeyFi
     return []
   }
   return names
-    .filter((name) => name.endsWith(suffix) && keyIdForm.test(name.slice(0, -suffix.length)))
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => name.slice(0, -suffix.length))
+    .filter((keyId) => keyIdForm.test(keyId))
     .toSorted()
-    .map((name) => ({ tenantId, keyId: name.slice(0, -suffix.length), path: join(dir, tenantId, name) }))
+    .map((keyId) => ({ tenantId, keyId, path: pathOf(dir, tenantId, keyId) }))
 }
 
 /** Tenants that have keys or had some: the directory of one whose keys were deleted stays, empty. */
@@ -70,28 +72,53 @@ export async function readKeyFile({ path }: KeyFile): Promise<Buffer> {
   return bytes
 }
 
-/** Owner-only, and durable before anything is sealed with it. Makes the directory where there is none. */
+/**
+ * Owner-only, whole under its name from the first, and durable before anything is sealed with it. Makes the directory where
+ * there is none.
+ */
 export async function createKeyFile(dir: string, tenantId: string, nowMs: number): Promise<KeyFile> {
   const keyId = newKeyId(nowMs)
-  const path = join(dir, tenantId, `${keyId}${suffix}`)
+  const path = pathOf(dir, tenantId, keyId)
+  const unfinished = `${path}.new`
   try {
-    await mkdir(join(dir, tenantId), { recursive: true, mode: 0o700 })
-    await writeFile(path, `${randomBytes(keyBytes).toString('base64url')}\n`, { mode: 0o600, flag: 'wx', flush: true })
+    const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await writeFile(unfinished, `${randomBytes(keyBytes).toString('base64url')}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+      flush: true,
+    })
+    await rename(unfinished, path)
+    await syncDirectory(dirname(path))
+    if (made !== undefined) await Promise.all([dir, dirname(made)].map(syncDirectory))
   } catch (cause) {
     throw unwritable(path, cause)
   }
   return { tenantId, keyId, path }
 }
 
-/** The directory stays, as the sign that there were keys. */
+/** The directory stays, as the sign that there were keys. A power cut does not bring the file back. */
 export async function deleteKeyFile({ path }: KeyFile): Promise<void> {
   try {
     // Gone already is as good.
     await rm(path, { force: true })
+    await syncDirectory(dirname(path))
   } catch (cause) {
     throw unwritable(path, cause)
   }
 }
+
+/** What was made, renamed or removed in it is so after a power cut too, where the file system can promise that. */
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    await using directory = await open(path)
+    await directory.sync()
+  } catch (cause) {
+    if (!unsyncable.has((cause as NodeJS.ErrnoException).code ?? '')) throw cause
+  }
+}
+
+/** It is gone itself, or the file system syncs no directories. */
+const unsyncable: ReadonlySet<string> = new Set(['ENOENT', 'EINVAL', 'ENOTSUP'])
 
 /** What it holds. Throws SHUNT_DATA_KEYS_UNAVAILABLE. */
 export async function demandMounted(dir: string, mayBeEmpty = false): Promise<string[]> {
@@ -114,6 +141,10 @@ async function readdirOrNull(dir: string): Promise<string[] | null> {
 
 export function unavailable(problem: string, cause?: unknown): ShuntError {
   return new ShuntError('SHUNT_DATA_KEYS_UNAVAILABLE', problem, { retryable: true, cause })
+}
+
+function pathOf(dir: string, tenantId: string, keyId: string): string {
+  return join(dir, tenantId, `${keyId}${suffix}`)
 }
 
 function unwritable(path: string, cause: unknown): ShuntError {

@@ -31,15 +31,18 @@ export interface ModelJob extends RoutedJob {
   hinted: ChatRequest
 }
 
-/** A call that may have been billed and whose answer is lost. */
-export interface LostCall {
+/** A call of an attempt that brought no answer, and was not its last word: whoever was called has seen the prompt. */
+export interface EarlierCall {
   callNo: number
   /** Id of the backend or provider. */
   backend: string
   region: string
   startedAtMs: number
   endedAtMs: number
+  verdict: Exclude<Verdict, 'ok'>
   detail: string
+  /** It may have been billed: it is charged at its bound. */
+  outcomeUnknown: boolean
 }
 
 interface CallMade {
@@ -50,8 +53,8 @@ interface CallMade {
   region: string
   startedAtMs: number
   endedAtMs: number
-  /** Earlier calls of this attempt, each charged at its bound. */
-  lost: readonly LostCall[]
+  /** Calls of this attempt before the last one. */
+  earlier: readonly EarlierCall[]
 }
 
 /** How the calls of one attempt ended. */
@@ -94,12 +97,26 @@ export function failedEnd(made: CallMade, error: ModelCallError): CallEnd {
   return { ...made, kind: 'failed', verdict: verdictOf[error.reason], detail, outcomeUnknown }
 }
 
+/** A call that failed and was followed by another, or by nothing. */
+export function earlierCall(made: Omit<CallMade, 'earlier'>, error: ModelCallError): EarlierCall {
+  const { callNo, backend, region, startedAtMs, endedAtMs } = made
+  const { outcomeUnknown } = error
+  const verdict = outcomeUnknown ? 'backend_unavailable' : verdictOf[error.reason]
+  const detail = `${error.reason}: ${error.message}`
+  return { callNo, backend, region, startedAtMs, endedAtMs, verdict, detail, outcomeUnknown }
+}
+
 /** Cancelled before it was called, after calls that brought nothing where there are any. */
-export function cancelledEnd(nowMs: number, lost: readonly LostCall[] = []): CallEnd {
-  return { ...noCall(nowMs, lost), kind: 'cancelled', outcomeUnknown: false }
+export function cancelledEnd(nowMs: number, earlier: readonly EarlierCall[] = []): CallEnd {
+  return { ...noCall(nowMs, earlier), kind: 'cancelled', outcomeUnknown: false }
 }
 
 /** No call was made, or none that is known of. */
-export function noCall(nowMs: number, lost: readonly LostCall[] = []): CallMade {
-  return { callNo: 0, backend: '', region: '', startedAtMs: nowMs, endedAtMs: nowMs, lost }
+export function noCall(nowMs: number, earlier: readonly EarlierCall[] = []): CallMade {
+  return { callNo: 0, backend: '', region: '', startedAtMs: nowMs, endedAtMs: nowMs, earlier }
+}
+
+/** Each needs a bound of its own beside that of the next call. */
+export function countUnknown(earlier: readonly EarlierCall[]): number {
+  return earlier.filter(({ outcomeUnknown }) => outcomeUnknown).length
 }

@@ -8,11 +8,10 @@ import { inNamespace, maxWeakAnswerBytes, twinFor } from '#lib/events/topics'
 import type { Attempt, RoutedStep } from '#lib/events/types.generated'
 import { costMicroUsd } from '#lib/models/prices'
 import { offeredToolsCalled } from '#lib/models/tools-called'
-import type { Verdict } from '#lib/models/verdicts'
 import type { AuditDraft, Handled } from '#lib/stream/types'
 import type { StepLog } from '#lib/telemetry/step-log'
 import type { AttemptMetrics } from '#lib/telemetry/step-metrics'
-import type { CallEnd, LostCall, ModelJob } from './call-end.ts'
+import type { CallEnd, EarlierCall, ModelJob } from './call-end.ts'
 import { deliverable } from './asked-logprobs.ts'
 import { tenantHeaders } from './fair-key.ts'
 import { isAccepted, type Judgement } from './judge.ts'
@@ -29,7 +28,7 @@ export interface ConcludeDeps {
 
 /**
  * What an attempt leads to: the step's result where its answer passes or its time is up, else the way back to the
- * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that was lost.
+ * classifier with the weak answer. The audit gets a record of the attempt, and one of each call of it that came before.
  */
 export async function conclude(
   deps: ConcludeDeps,
@@ -37,20 +36,20 @@ export async function conclude(
   end: CallEnd,
   judgement: Judgement,
 ): Promise<Handled> {
-  if (end.kind === 'cancelled' && end.lost.length === 0) return endUntried(deps, job.routed, 'cancelled')
+  if (end.kind === 'cancelled' && end.earlier.length === 0) return endUntried(deps, job.routed, 'cancelled')
   const isEnd = isAccepted(judgement.verdict, job.policy)
   const answer = end.kind === 'answered' ? JSON.stringify(deliverable(job.request, end.answer.completion)) : null
   const written = await toWritten(deps, job.routed.step, answer, isEnd)
-  const lost = end.lost.map((call) => lostAttempt(job, call))
+  const earlier = end.earlier.map((call) => earlierAttempt(job, call))
   const last = lastAttempt(job, end, judgement)
-  // Where no call followed the last lost one, nothing is held for another any more.
-  const lastLost = end.callNo === 0 ? lost.at(-1) : undefined
-  const audit = lost.map((attempt) =>
-    attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: attempt === lastLost }),
+  // Where no call followed the last of them, nothing is held for another any more.
+  const lastMade = end.callNo === 0 ? earlier.at(-1) : undefined
+  const audit = earlier.map((attempt) =>
+    attemptDraft(deps.codec, job.routed, attempt, { answer: null, tools: [], ends: attempt === lastMade }),
   )
   const tools = end.kind === 'answered' ? offeredToolsCalled(job.request, end.answer.completion) : []
   audit.push(attemptDraft(deps.codec, job.routed, last, { answer: written.hashed, tools, ends: true }))
-  const whole = withLost(last, lost)
+  const whole = withEarlier(last, earlier)
   deps.metrics.attempted(whole)
   if (isEnd) {
     const isErased = answer !== null && written.answer === null
@@ -145,22 +144,22 @@ function costOf(job: ModelJob, answer: { promptTokens: number; completionTokens:
   return answer.standIn ? 0 : costMicroUsd(job.model.price, answer.promptTokens, answer.completionTokens)
 }
 
-function lostAttempt(job: ModelJob, call: LostCall): Attempt {
+function earlierAttempt(job: ModelJob, call: EarlierCall): Attempt {
   return {
     ...attemptBase(job, call),
     callNo: call.callNo,
-    verdict: 'backend_unavailable' satisfies Verdict,
+    verdict: call.verdict,
     detail: call.detail,
     promptTokens: 0,
     completionTokens: 0,
-    costMicroUsd: job.routed.decision.boundMicroUsd,
-    outcomeUnknown: true,
+    costMicroUsd: call.outcomeUnknown ? job.routed.decision.boundMicroUsd : 0,
+    outcomeUnknown: call.outcomeUnknown,
     standIn: false,
     confidencePpm: null,
   }
 }
 
-function attemptBase(job: ModelJob, call: Pick<LostCall, 'backend' | 'region' | 'startedAtMs' | 'endedAtMs'>) {
+function attemptBase(job: ModelJob, call: Pick<EarlierCall, 'backend' | 'region' | 'startedAtMs' | 'endedAtMs'>) {
   const { decision } = job.routed
   return {
     attempt: decision.attempt,
@@ -176,10 +175,13 @@ function attemptBase(job: ModelJob, call: Pick<LostCall, 'backend' | 'region' | 
 }
 
 /** The step counts one attempt a decision, at the cost of all its calls. */
-function withLost(last: Attempt, lost: readonly Attempt[]): Attempt {
-  if (lost.length === 0) return last
-  const costOfLost = lost.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0)
-  return { ...last, costMicroUsd: last.costMicroUsd + costOfLost, outcomeUnknown: true }
+function withEarlier(last: Attempt, earlier: readonly Attempt[]): Attempt {
+  const all = [last, ...earlier]
+  return {
+    ...last,
+    costMicroUsd: all.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0),
+    outcomeUnknown: all.some((attempt) => attempt.outcomeUnknown),
+  }
 }
 
 interface WrittenAnswer {

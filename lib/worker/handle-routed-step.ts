@@ -1,6 +1,6 @@
 import type { OrdersInForce } from '#lib/control/orders-in-force'
 import { openAnswers, openRequest } from '#lib/erasure/step-texts'
-import { errorCodeOf, ShuntError } from '#lib/errors'
+import { errorCodeOf, ShuntError, type ErrorCode } from '#lib/errors'
 import type { Codec } from '#lib/events/codec'
 import { idsOf } from '#lib/events/step-error'
 import type { ChatRequest } from '#lib/events/chat-request'
@@ -74,10 +74,13 @@ async function openTexts(
     if (decision.tier !== 'frontier') return { request, hinted: request }
     return { request, hinted: withHint(request, hintOf(await openAnswers(deps.keys, step, attempts), decided)) }
   } catch (error) {
-    if (errorCodeOf(error) === 'SHUNT_TEXT_ERASED') return { erased: error }
+    if (neverOpen.has(errorCodeOf(error))) return { erased: error }
     throw error
   }
 }
+
+/** The key is gone, or it is another one now: a wrong backup was brought back, perhaps. */
+const neverOpen: ReadonlySet<string> = new Set<ErrorCode>(['SHUNT_TEXT_ERASED', 'SHUNT_TEXT_UNREADABLE'])
 
 /** No answer of an erased request is judged. */
 const erasedRequest: ChatRequest = { messages: [] }

@@ -3,10 +3,25 @@
     pip install -r samples/python/requirements.txt
 """
 
+import calendar
 import json
 import pathlib
+import re
+import time
 
 from jwcrypto import jwe, jwk
+
+KEY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# A key that Shunt made a moment ago may not have reached every process that opens.
+SETTLE_SECONDS = 120
+
+
+def made_at(key_id):
+    """Of an id as `shunt keys` makes it; 0 for one of another form."""
+    try:
+        return calendar.timegm(time.strptime(key_id.split("-")[0], "%Y%m%dT%H%M%SZ"))
+    except ValueError:
+        return 0
 
 
 class DataKeys:
@@ -17,11 +32,17 @@ class DataKeys:
 
     def newest(self, tenant):
         """The id and the key to seal with; None for a tenant that has none, whose texts are plain."""
-        ids = sorted(path.stem for path in (self.directory / tenant).glob("*.key"))
-        return (ids[-1], self.key(tenant, ids[-1])) if ids else None
+        ids = sorted(path.stem for path in (self.directory / tenant).glob("*.key") if KEY_ID.fullmatch(path.stem))
+        if not ids:
+            return None
+        settled = [key_id for key_id in ids if made_at(key_id) <= time.time() - SETTLE_SECONDS]
+        chosen = settled[-1] if settled else ids[0]
+        return chosen, self.key(tenant, chosen)
 
     def key(self, tenant, key_id):
         """Raises FileNotFoundError where the key was deleted: the text is erased."""
+        if not KEY_ID.fullmatch(key_id):
+            raise ValueError("the text names no key of the directory")
         text = (self.directory / tenant / f"{key_id}.key").read_text().strip()
         return jwk.JWK(kty="oct", k=text)
 

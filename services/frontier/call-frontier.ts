@@ -5,7 +5,7 @@ import {
   noCall,
   type CallEnd,
   type CallModel,
-  type LostCall,
+  type EarlierCall,
   type ModelJob,
   type RoutedJob,
 } from '#lib/worker/call-end'
@@ -58,7 +58,7 @@ export function createCallFrontier(
   options: CallFrontierOptions = callFrontierDefaults,
 ): CallModel {
   // Attempts that this process has opened, by job, also over the times that their records are handled again.
-  const opened = new Map<string, { atMs: number; lost: LostCall[] }>()
+  const opened = new Map<string, { atMs: number; vanished: EarlierCall[] }>()
 
   return async (job, signal) => {
     const queue = await chooseQueue(deps, job)
@@ -73,16 +73,16 @@ export function createCallFrontier(
     const ids = idsOf(job.routed)
     const ref = { queue: queue.name, jobId: jobIdOf(ids) }
     const laneClass = job.routed.step.priority
-    const mine = opened.get(ref.jobId) ?? { atMs: deps.nowMs(), lost: [] }
+    const mine = opened.get(ref.jobId) ?? { atMs: deps.nowMs(), vanished: [] }
     const put = async () => {
       const request = await toStoredRequest(deps.keys, job)
-      await deps.answers.open(ref, storedRequestOf(job, request, mine.lost.length))
+      await deps.answers.open(ref, storedRequestOf(job, request, mine.vanished.length))
       opened.set(ref.jobId, mine)
       await queue.add(ref.jobId, ids, laneClass)
     }
     const ended = (end: CallEnd): CallEnd => {
       opened.delete(ref.jobId)
-      return { ...end, lost: [...mine.lost, ...end.lost] }
+      return after(mine.vanished, end)
     }
     if (!opened.has(ref.jobId)) await put()
     for (;;) {
@@ -93,8 +93,8 @@ export function createCallFrontier(
       if (stored === null) {
         const pastDeadline = deps.nowMs() >= job.deadlineAtMs
         // Asked first: it throws while the ledger is lost too, and then nothing has changed.
-        const isHeld = pastDeadline || (await deps.holdCalls(heldAttemptOf(job.routed), mine.lost.length + 2))
-        mine.lost.push(vanishedCall(queue.spec.place, mine.atMs, deps.nowMs()))
+        const isHeld = pastDeadline || (await deps.holdCalls(heldAttemptOf(job.routed), mine.vanished.length + 2))
+        mine.vanished.push(vanishedCall(mine.vanished.length + 1, queue.spec.place, mine.atMs, deps.nowMs()))
         mine.atMs = deps.nowMs()
         if (pastDeadline) return ended({ ...noCall(deps.nowMs()), kind: 'expired', outcomeUnknown: false })
         if (!isHeld) return ended(notHeld(deps.nowMs()))
@@ -108,9 +108,17 @@ export function createCallFrontier(
   }
 }
 
-function vanishedCall({ id, region }: NamedPlace, startedAtMs: number, endedAtMs: number): LostCall {
+function vanishedCall(callNo: number, { id, region }: NamedPlace, startedAtMs: number, endedAtMs: number): EarlierCall {
   const detail = 'its job vanished with a Redis that was lost; its call may have been billed'
-  return { callNo: 1, backend: id, region, startedAtMs, endedAtMs, detail }
+  const verdict = 'backend_unavailable'
+  return { callNo, backend: id, region, startedAtMs, endedAtMs, verdict, detail, outcomeUnknown: true }
+}
+
+/** The Redis that came after counts calls from one again: those of an attempt are told apart by their numbers. */
+function after(vanished: readonly EarlierCall[], end: CallEnd): CallEnd {
+  const later = (callNo: number) => (callNo === 0 ? 0 : callNo + vanished.length)
+  const earlier = end.earlier.map((call) => ({ ...call, callNo: later(call.callNo) }))
+  return { ...end, callNo: later(end.callNo), earlier: [...vanished, ...earlier] }
 }
 
 function notHeld(nowMs: number): CallEnd {

@@ -2,17 +2,17 @@ import type { ChatCompletion } from 'openai/resources/chat'
 import type { StoredAttempt, StoredCall } from '#lib/ledger/stored-answers'
 import { callFailures, ModelCallError, type CallFailure } from '#lib/models/model-call-error'
 import type { Verdict } from '#lib/models/verdicts'
-import { cancelledEnd, failedEnd, noCall, type CallEnd, type LostCall } from '#lib/worker/call-end'
+import { cancelledEnd, earlierCall, failedEnd, noCall, type CallEnd, type EarlierCall } from '#lib/worker/call-end'
 import type { NamedPlace } from '#lib/worker/permits'
 
-/** How an attempt that has ended is told: by the call that ended it, with the calls before whose outcome is unknown. */
+/** How an attempt that has ended is told: by the call that ended it, with the calls before. */
 export function toCallEnd(stored: StoredAttempt, answer: unknown, place: NamedPlace, nowMs: number): CallEnd {
   const last = stored.calls.find((call) => call.callNo === stored.last)
-  const lost = stored.calls.filter((call) => call !== last && isLost(call)).map((call) => toLost(call, place, nowMs))
-  if (last?.end === undefined) return closedEnd(stored, lost, nowMs)
+  const earlier = stored.calls.filter((call) => call !== last).map((call) => toEarlier(call, place, nowMs))
+  if (last?.end === undefined) return closedEnd(stored, earlier, nowMs)
   const { endedAtMs, promptTokens, completionTokens, standIn, failure } = last.end
   const { callNo, startedAtMs } = last
-  const made = { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs, lost }
+  const made = { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs, earlier }
   if (failure !== undefined) return failedEnd(made, new ModelCallError(toReason(failure.reason), failure.message))
   // Its key went before the hash did: the answer was paid for and cannot be had again.
   if (answer === null) return failedEnd(made, new ModelCallError('cut_off', 'the stored answer is gone'))
@@ -20,10 +20,10 @@ export function toCallEnd(stored: StoredAttempt, answer: unknown, place: NamedPl
   return { ...made, kind: 'answered', answer: { completion, promptTokens, completionTokens, standIn } }
 }
 
-function closedEnd(stored: StoredAttempt, lost: LostCall[], nowMs: number): CallEnd {
-  const made = noCall(nowMs, lost)
+function closedEnd(stored: StoredAttempt, earlier: EarlierCall[], nowMs: number): CallEnd {
+  const made = noCall(nowMs, earlier)
   if (stored.closed === 'deadline') return { ...made, kind: 'expired', outcomeUnknown: false }
-  if (stored.closed === 'cancelled') return cancelledEnd(nowMs, lost)
+  if (stored.closed === 'cancelled') return cancelledEnd(nowMs, earlier)
   const verdict = verdictOf[stored.closed ?? ''] ?? 'constraint_violated'
   return { ...made, kind: 'failed', verdict, detail: stored.closed ?? verdict, outcomeUnknown: false }
 }
@@ -46,10 +46,11 @@ export function isLost(call: StoredCall): boolean {
 
 const cutShort = 'the process that called has died'
 
-function toLost(call: StoredCall, place: NamedPlace, nowMs: number): LostCall {
-  const { callNo, startedAtMs, end } = call
-  const detail = end?.failure ? `${end.failure.reason}: ${end.failure.message}` : end ? 'answered too late' : cutShort
-  return { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs: end?.endedAtMs ?? nowMs, detail }
+function toEarlier({ callNo, startedAtMs, end }: StoredCall, place: NamedPlace, nowMs: number): EarlierCall {
+  const made = { callNo, backend: place.id, region: place.region, startedAtMs, endedAtMs: end?.endedAtMs ?? nowMs }
+  if (end?.failure) return earlierCall(made, new ModelCallError(toReason(end.failure.reason), end.failure.message))
+  const detail = end ? 'answered too late' : cutShort
+  return { ...made, verdict: 'backend_unavailable', detail, outcomeUnknown: true }
 }
 
 /** Written by another release, perhaps. */

@@ -6,11 +6,13 @@ import { timeLimit } from '#lib/models/time-limit'
 import { askForLogprobs } from '#lib/worker/asked-logprobs'
 import {
   cancelledEnd,
+  countUnknown,
+  earlierCall,
   failedEnd,
   noCall,
   type CallEnd,
   type CallModel,
-  type LostCall,
+  type EarlierCall,
   type ModelJob,
 } from '#lib/worker/call-end'
 import { heldAttemptOf, type HoldCalls } from '#lib/worker/hold-calls'
@@ -53,7 +55,7 @@ const elsewhere: ReadonlySet<CallFailure> = new Set(['auth', 'quota'])
 export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = callPoolDefaults): CallModel {
   return async (job, signal) => {
     using limit = timeLimit(job.deadlineAtMs - deps.nowMs(), signal)
-    const lost: LostCall[] = []
+    const earlier: EarlierCall[] = []
     let avoid: string | undefined
     let last: { end: CallEnd; error: ModelCallError } | undefined
     for (let callNo = 1; ; callNo++) {
@@ -68,13 +70,15 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
         if (is === 'paused') throw job.orders.held()
         return cancelledEnd(deps.nowMs())
       }
-      if (last?.error.outcomeUnknown) {
-        // It may have been billed and stays charged: another one needs a bound of its own.
-        if (!(await deps.holdCalls(heldAttemptOf(job.routed), lost.length + 2))) {
+      if (last) {
+        // What may have been billed stays charged: another call needs a bound of its own.
+        const isHeld =
+          !last.error.outcomeUnknown || (await deps.holdCalls(heldAttemptOf(job.routed), countUnknown(earlier) + 2))
+        if (!isHeld) {
           giveBack(deps, backend, job)
           return last.end
         }
-        lost.push(toLost(last.end, last.error))
+        earlier.push(earlierCall(last.end, last.error))
       }
       const startedAtMs = deps.nowMs()
       const outcome = await callOnce(deps, backend, job, limit.signal)
@@ -84,7 +88,7 @@ export function createCallPool(deps: CallPoolDeps, options: CallPoolOptions = ca
         region: backend.region,
         startedAtMs,
         endedAtMs: deps.nowMs(),
-        lost: [...lost],
+        earlier: [...earlier],
       }
       if (!(outcome instanceof ModelCallError)) return { ...made, kind: 'answered', answer: outcome }
       last = { end: failedEnd(made, outcome), error: outcome }
@@ -170,9 +174,4 @@ async function callOnce(
 function unavailable(nowMs: number): CallEnd {
   const detail = 'no backend of the model is healthy'
   return { ...noCall(nowMs), kind: 'failed', verdict: 'backend_unavailable', detail, outcomeUnknown: false }
-}
-
-function toLost(end: CallEnd, error: ModelCallError): LostCall {
-  const { callNo, backend, region, startedAtMs, endedAtMs } = end
-  return { callNo, backend, region, startedAtMs, endedAtMs, detail: `${error.reason}: ${error.message}` }
 }

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, inject, onTestFailed, test, vi } from 'vitest'
 import { completeStep } from '#lib/client/step-input'
+import type { OperatorRecord, PolicyActivatedRecord } from '#lib/events/types.generated'
 import { stageGroupNames } from '#lib/stream/stage-groups'
 import { repositoryDir } from '../../cli/stack/paths.ts'
 import { serviceNames } from '../../cli/stack/part-record.ts'
@@ -63,8 +64,11 @@ test('I1: a service refuses lost offsets; `shunt lanes recover` heals them and n
   const earlier = (await pipeline.collectResults()).length
   const publishing = publishSteadily(pipeline.client, steps, 60)
   await pipeline.untilResults(earlier + 60)
+  const activating = [7, 8, 9].map((maxAttempts) => pipeline.activatePolicy({ limits: { maxAttempts } }))
+  await Promise.race(activating)
   // In the middle of their work, so that there are holes above what is done.
   await Promise.all(serviceNames.map((service) => pipeline.kill9(service, 0)))
+  const activated = await Promise.all(activating)
   await publishing
   const admin = pipeline.kafka.admin()
   await admin.connect()
@@ -97,4 +101,16 @@ test('I1: a service refuses lost offsets; `shunt lanes recover` heals them and n
   expectExactlyOnce([...makeSteps(150, 'grow'), ...makeSteps(150, 'grown'), ...steps], await pipeline.collectResults())
   const { epochs, chains } = await pipeline.expectAudit()
   expect(epochs).toBeGreaterThan(chains)
+  await expectOrdersOnce(activated)
 })
+
+/** Each order is in the audit once, also where the lane of agent.control lost its offset; `hashes` were put in force. */
+async function expectOrdersOnce(hashes: readonly string[]): Promise<void> {
+  const orders = (await pipeline.collectAudit())
+    .filter(({ record }) => record.type === 'operator' || record.type === 'policy_activated')
+    .map(({ body }) => body as OperatorRecord | PolicyActivatedRecord)
+  const given = pipeline.read('agent.control').map(({ offset }) => offset)
+  expect(orders.map(({ offset }) => offset).toSorted((a, b) => a - b)).toEqual(given)
+  const inForce = orders.flatMap((each) => ('policyHash' in each ? [each.policyHash.toString('hex')] : []))
+  expect(inForce.filter((hash) => hashes.includes(hash)).toSorted()).toEqual(hashes.toSorted())
+}

@@ -70,8 +70,8 @@ export function expectAuditTellsOf(results: readonly StepResult[], links: readon
     add(expectedOutcomes, `${name} ${result.status}`, 1)
     for (const { attempt, callNo } of result.attempts) {
       if (!decisions.has(`${name} #${attempt}`)) problems.push(`no decision ${name} #${attempt}`)
-      if (!calls.has(`${name} #${attempt} call ${callNo}`))
-        problems.push(`no attempt ${name} #${attempt} call ${callNo}`)
+      for (const call of callNo === 0 ? [0] : Array.from({ length: callNo }, (_, i) => i + 1))
+        if (!calls.has(`${name} #${attempt} call ${call}`)) problems.push(`no attempt ${name} #${attempt} call ${call}`)
     }
     add(expectedCosts, name, result.costMicroUsd)
   }

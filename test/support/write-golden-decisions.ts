@@ -1,22 +1,20 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
-import { avroType } from '#lib/events/avro-type'
 import type { LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { canonicalJson } from '#lib/policy/canonical-json'
 import type { CompiledPolicy } from '#lib/policy/compile-policy'
 import { checkPolicy } from '#lib/policy/load'
 import { policyHash } from '#lib/policy/policy-hash'
-import { decide, engineVersion } from '#lib/routing/decide'
+import { engines, engineVersion } from '#lib/routing/decide'
 import { anyFacts, anyPolicy, anySnapshot } from '../lib/routing/arbitraries.ts'
-import { failed, makeFacts, makePolicy, makeSnapshot } from '../lib/routing/make-facts.ts'
+import { failed, makeFacts, makePolicy, makeSnapshot, nowMs } from '../lib/routing/make-facts.ts'
+import { outcomeTypeOf } from './golden-outcome.ts'
 
-// `node test/support/write-golden-decisions.ts`: writes the golden decisions of a new version of the engine, once. What is
-// there is never written again: it is what that version decided.
+// `node test/support/write-golden-decisions.ts`: writes the golden decisions of a new version of the engine, and appends
+// those whose names are not there yet. What is there is never written again: it is what that version decided.
 
 const dir = fileURLToPath(new URL('../golden/decisions/', import.meta.url))
-const target = `${dir}engine-${engineVersion}.jsonl`
-if (existsSync(target)) throw new Error(`${target} is there: golden decisions are not rewritten`)
 
 interface Case {
   name: string
@@ -87,7 +85,7 @@ const weighted = makePolicy({
     budgetScarcityPpm: 500_000,
   },
 })
-const cases: Case[] = [
+const newest: Case[] = [
   ...gains.map((gainPpm) => named(`gain ${gainPpm}`, byGain, { gainPpm, scoredBy: 'trained' })),
   ...Object.entries(shifts).flatMap(([name, facts]) => [
     ...[-900_000, 40_000, 160_000, 300_000].map((gainPpm) =>
@@ -141,23 +139,120 @@ function contentOf(policy: CompiledPolicy): string {
   return canonicalJson(JSON.parse(JSON.stringify({ ...policy, index: undefined })))
 }
 
-const outcomeType = (
-  avroType('decision-record') as unknown as { field(name: string): { type: ReturnType<typeof avroType> } }
-).field('outcome').type
-
-const lines = cases.map(({ name, policy, facts, snapshot }) => {
-  const content = contentOf(policy)
-  const hash = policyHash(JSON.parse(content))
-  writeFileSync(`${dir}policies/${hash}.json`, content)
-  const written = outcomeType.toBuffer(decide(facts, snapshot, policy))
-  return JSON.stringify({
-    name,
-    policyHash: hash,
-    facts,
-    snapshot,
-    outcome: JSON.stringify(outcomeType.fromBuffer(written)),
-    outcomeAvro: written.toString('base64'),
+/** For every version: the ways through what they share (lib/routing/route-step), each of which ends otherwise. */
+function branches(): Case[] {
+  const [unsure, sure] = [{ pSuccessPpm: 100_000 }, { pSuccessPpm: 950_000 }]
+  const choose = { tier: 'frontier' as const }
+  const preferred = { ...choose, model: 'frontier-b' }
+  const prefers = makePolicy({ rules: [{ name: 'b first', when: { kind: ['classification'] }, choose: preferred }] })
+  const refuses = makePolicy({
+    rules: [
+      { name: 'none for the clinic', when: { tenant: ['clinic'] }, choose: { tier: 'refuse' } },
+      { name: 'open', when: { requestedModel: ['small'] }, choose: { tier: 'oss', model: 'oss-b' } },
+      { name: 'batch', when: { priority: ['batch'], kind: ['routing'] }, choose },
+      { name: 'many tools', when: { toolCountAtLeast: 7 }, choose },
+      { name: 'alike', when: { toolAmbiguityAtLeastPpm: 500_000 }, choose },
+      { name: 'in circles', when: { traceTroubleAtLeastPpm: 800_000 }, choose: { tier: 'refuse' } },
+      { name: 'failed', when: { priorFailuresAtLeast: 1 }, choose },
+    ],
   })
-})
-writeFileSync(target, `${lines.join('\n')}\n`)
-console.log(`${target}: ${lines.length} decisions`)
+  const airGapped = makePolicy({ airGapped: true })
+  const { models, backends } = makePolicy()
+  const onlyOpen = makePolicy({ models: models.filter(({ tier }) => tier === 'oss'), providers: [] })
+  const twice = makePolicy({ limits: { maxAttempts: 2 } })
+  const strict = makePolicy({ budget: { whenExhausted: 'refuse' } })
+  const timed = makePolicy({ limits: { defaultDeadlineMs: 60_000, batchDeadlineMs: 3_600_000 } })
+  const capped = makePolicy({ tenants: [{ id: 'acme', taskBudgetMicroUsd: 2_000, dayBudgetMicroUsd: 1_500 }] })
+  const apart = makePolicy({ backends: backends.filter(({ id }) => id !== 'a-us') })
+  const longAgo = { receivedAtMs: nowMs - 120_000 }
+  return [
+    ...Object.entries<Partial<StepFacts>>({
+      'of a tenant': { tenantId: 'clinic' },
+      'by the model that is asked for': { requestedModel: 'small' },
+      'by another model that is asked for': { requestedModel: 'large' },
+      'of a batch': { priority: 'batch', kind: 'routing' },
+      'of many tools': { toolCount: 7 },
+      'of tools that are alike': { toolCount: 2, toolAmbiguityPpm: 500_000 },
+      'of a trace': { traceTroublePpm: 800_000 },
+      'of failures': { priorAttempts: [failed('oss-a')] },
+      'of no failure that counts': { priorAttempts: [failed('oss-a', { transient: true })] },
+    }).map(([name, facts]) => named(`a rule ${name}`, refuses, facts)),
+    named('the preferred model', prefers, {}),
+    named('the preferred model is forbidden', prefers, { requiredTags: ['hipaa'] }),
+    named('the preferred model is away', prefers, {}, { unavailableModels: ['frontier-b'] }),
+    named('the preferred model has failed', prefers, { priorAttempts: [failed('frontier-b')] }),
+    named('the preferred model has failed in passing', prefers, {
+      priorAttempts: [failed('frontier-b', { transient: true })],
+    }),
+    named('the whole preferred tier has failed', prefers, {
+      priorAttempts: [failed('frontier-a'), failed('frontier-b')],
+    }),
+    named('air-gapped, unsure', airGapped, unsure),
+    named('air-gapped, sure', airGapped, sure),
+    named('air-gapped, with images', airGapped, { imageCount: 1 }),
+    named('air-gapped, nowhere', airGapped, { allowedRegions: ['mars'] }),
+    named('no frontier model, unsure', onlyOpen, unsure),
+    named('attempts used up', twice, { priorAttempts: [failed('oss-a'), failed('frontier-a')] }),
+    named('one attempt left', twice, { priorAttempts: [failed('oss-a')] }),
+    named('no money for the frontier, refused', strict, { ...unsure, taskBudgetMicroUsd: 1 }),
+    named('no money for the frontier, and no need of it', strict, { ...sure, taskBudgetMicroUsd: 1 }),
+    named('no frontier allowed, and no money', strict, { ...unsure, frontierAllowed: false, taskBudgetMicroUsd: 1 }),
+    named("the policy's deadline is over", timed, longAgo),
+    named("the policy's deadline of a batch is not", timed, { ...longAgo, priority: 'batch' }),
+    named('no time of arrival', timed, { receivedAtMs: 0 }),
+    named('at the very deadline', timed, { deadlineAtMs: nowMs }),
+    named('right before the deadline', timed, { deadlineAtMs: nowMs + 1 }),
+    named("the tenant's caps", capped, unsure),
+    named("the tenant's caps, in part spent", capped, {
+      ...unsure,
+      priorAttempts: [failed('frontier-a', { costMicroUsd: 900 })],
+    }),
+    named("the step's cap, overspent", capped, {
+      ...unsure,
+      taskBudgetMicroUsd: 100,
+      priorAttempts: [failed('frontier-a', { costMicroUsd: 900 })],
+    }),
+    named("the ledger's figure before the caps", capped, unsure, { taskSteps: 2, budgetLeftMicroUsd: 50_000 }),
+    named("the ledger's figure, and little left", capped, unsure, { taskSteps: 2, budgetLeftMicroUsd: 10 }),
+    named('a tag and a region at no one place', apart, { requiredTags: ['hipaa'], allowedRegions: ['us'], ...sure }),
+    named('a tag and no region', apart, { requiredTags: ['hipaa'], ...sure }),
+    named('a prompt that leaves little room', byGain, { promptTokens: 7_950, maxOutputTokens: 400, ...sure }),
+    named('a prompt that leaves less than the least', byGain, { promptTokens: 7_937, maxOutputTokens: 400, ...sure }),
+    named('a short answer to it', byGain, { promptTokens: 7_990, maxOutputTokens: 10, ...sure }),
+    named('no length asked for', byGain, { maxOutputTokens: null, ...unsure }),
+    named('small shifts that decide together', byGain, {
+      toolCount: 2,
+      traceTroublePpm: 90_000,
+      toolAmbiguityPpm: 90_000,
+      pSuccessPpm: base.pSuccessPpm + 1,
+    }),
+    named('nobody knows the tenant', byGain, { tenantId: 'nobody' }),
+  ]
+}
+
+const shared = branches()
+for (const [version, decide] of engines) {
+  const target = `${dir}engine-${version}.jsonl`
+  const there = existsSync(target) ? readFileSync(target, 'utf8').trim().split('\n') : []
+  const names = new Set(there.map((line) => (JSON.parse(line) as Case).name))
+  const type = outcomeTypeOf(version)
+  const lines = [...(version === engineVersion ? newest : []), ...shared]
+    .filter(({ name }) => !names.has(name))
+    .map(({ name, policy, facts, snapshot }) => {
+      const content = contentOf(policy)
+      const hash = policyHash(JSON.parse(content))
+      writeFileSync(`${dir}policies/${hash}.json`, content)
+      const written = type.toBuffer(decide(facts, snapshot, policy))
+      const outcome = JSON.stringify(type.fromBuffer(written))
+      return JSON.stringify({
+        name,
+        policyHash: hash,
+        facts,
+        snapshot,
+        outcome,
+        outcomeAvro: written.toString('base64'),
+      })
+    })
+  if (lines.length > 0) appendFileSync(target, `${lines.join('\n')}\n`)
+  console.log(`${target}: ${lines.length} decisions`)
+}

@@ -4,7 +4,7 @@
   ARGV[2]  topic/partition   ARGV[3]  offset
   ARGV[4]  attempt           ARGV[5]  cost, micro-USD
   ARGV[6]  bound of one call, micro-USD
-  ARGV[7]  1 where the attempt ends, 0 for an earlier call of it that was lost
+  ARGV[7]  1 where the attempt ends, 0 for an earlier call of it
   ARGV[8]  time to keep a task that holds nothing, ms
   Output: {'folded', what was settled above the bound, micro-USD} | {'seen'} it was before
     | {'lost'} there is no ledger, or another rebuild has begun ]]

@@ -37,6 +37,13 @@ test('a tenant whose keys were deleted is listed as erased', async () => {
   expect((await run('list')).out).toContain('(none: erased)')
 })
 
+test('of a tenant that never had a key none was erased', async () => {
+  await run('create', '--tenant', 'acme')
+  expect((await run('list', '--tenant', 'acme', '--json')).out).toContain('"acme"')
+  expect((await run('list', '--tenant', 'globex')).out).not.toContain('globex')
+  expect(JSON.parse((await run('list', '--tenant', 'globex', '--json')).out)).toEqual([])
+})
+
 test('without a directory the command says what to set', async () => {
   await expect(runCommand([addKeysCommand], ['keys', 'list'])).rejects.toThrow('SHUNT_DATA_KEYS')
 })

@@ -1,4 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -73,6 +75,20 @@ test('those who ask for a key that is not there share a reading, and the next co
   expect(performance.now() - askedAt).toBeGreaterThan(250)
 })
 
+test('who goes on with a key that is not there is told so at once, for as long as the reading is young', async () => {
+  await createKeyFile(dir, 'acme', nowMs)
+  let clockMs = nowMs
+  const keys = openDataKeys(dir, { lookAgainMs: 60_000, keepMs: 600_000, nowMs: () => clockMs })
+  await keys.newest('acme')
+  clockMs += 60_000
+  expect(await keys.byId('acme', 'deleted')).toBeUndefined()
+  clockMs += 59_999
+  expect(await keys.byId('acme', 'deleted')).toBeUndefined()
+  await writeFile(join(dir, 'acme', 'deleted.key'), 'A'.repeat(43), { mode: 0o600 })
+  clockMs += 1
+  expect((await keys.byId('acme', 'deleted'))?.id, 'it is looked for again').toBe('deleted')
+})
+
 test('the directory of a tenant whose keys were deleted stays, and tells of it', async () => {
   await deleteKeyFile(await createKeyFile(dir, 'acme', nowMs))
   expect(await readdir(dir)).toEqual(['acme'])
@@ -105,6 +121,37 @@ test.each([
   const reading = openDataKeys(dir).byId('acme', 'k1')
   await expect(reading).rejects.toMatchObject({ code: 'SHUNT_DATA_KEYS_UNAVAILABLE', retryable: true })
   await expect(reading).rejects.toThrow(path)
+})
+
+test('what a file system fails at is no deletion: whoever asks waits', async () => {
+  await mkdir(join(dir, 'acme', 'k1.key'), { recursive: true, mode: 0o700 })
+  const reading = openDataKeys(dir).byId('acme', 'k1')
+  await expect(reading).rejects.toMatchObject({ code: 'SHUNT_DATA_KEYS_UNAVAILABLE', retryable: true })
+  await expect(reading).rejects.toThrow('k1.key')
+})
+
+test('of ids of one’s own the last in order is the newest, also where one goes on from another', async () => {
+  await mkdir(join(dir, 'acme'))
+  for (const id of ['2026', '2026-2', '2025'])
+    await writeFile(join(dir, 'acme', `${id}.key`), 'A'.repeat(43), { mode: 0o600 })
+  expect((await listKeyFiles(dir, 'acme')).map(({ keyId }) => keyId)).toEqual(['2025', '2026', '2026-2'])
+  expect((await openDataKeys(dir).newest('acme'))?.id).toBe('2026-2')
+})
+
+test('a key is under its name once it is whole: who reads meanwhile meets no half of one', async () => {
+  await mkdir(join(dir, 'acme'))
+  const lengths = new Map<string, number>()
+  const done = new AbortController()
+  const looking = (async () => {
+    for (; !done.signal.aborted; await setImmediate())
+      for (const name of readdirSync(join(dir, 'acme')))
+        if (name.endsWith('.key') && !lengths.has(name))
+          lengths.set(name, readFileSync(join(dir, 'acme', name), 'utf8').trim().length)
+  })()
+  for (let i = 0; i < 60; i++) await createKeyFile(dir, 'acme', nowMs)
+  done.abort()
+  await looking
+  expect([...new Set(lengths.values())]).toEqual([43])
 })
 
 test('a key that others than Shunt wrote is read, whatever its line end; what is no key file is passed over', async () => {

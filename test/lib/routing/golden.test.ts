@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { avroTypeOf } from '#lib/events/avro-type'
-import type { LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
+import type { DecisionOutcome, LedgerSnapshot, StepFacts } from '#lib/events/types.generated'
 import { parsePolicyContent } from '#lib/policy/load'
 import { engines } from '#lib/routing/decide'
 import { noLedger } from '#lib/routing/no-ledger'
+import { reasons, type Reason } from '#lib/routing/reasons'
+import { outcomeTypeOf } from '../../support/golden-outcome.ts'
 
 /**
  * Decisions that were made, with all that they were made from. What stands here never changes: another outcome for one
@@ -25,24 +26,25 @@ interface Golden {
   outcomeAvro: string
 }
 
-/** Version of the DecisionRecord that the first decisions of an engine were written in. */
-const schemaVersions = new Map([
-  [1, 1],
-  [2, 2],
-  [3, 3],
-])
-
-type AvroType = ReturnType<typeof avroTypeOf>
-function outcomeTypeOf(engine: number): AvroType {
-  const file = `../../../schemas/fixtures/decision-record/v${schemaVersions.get(engine)}.avsc`
-  const record = avroTypeOf(JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')))
-  return (record as unknown as { field(name: string): { type: AvroType } }).field('outcome').type
-}
-
 const files = readdirSync(dir).filter((name) => name.endsWith('.jsonl'))
 
 test('there are golden decisions of every version of the engine', () => {
   expect(files).toEqual([...engines.keys()].map((version) => `engine-${version}.jsonl`))
+})
+
+/** Reasons that came with a later version. */
+const notYet = new Map<number, readonly Reason[]>([
+  [1, ['low_gain', 'high_gain', 'failure_memory', 'budget_low']],
+  [2, ['failure_memory', 'budget_low']],
+])
+
+test.each([...engines.keys()])('golden decisions of engine version %i have every reason that it gives', (version) => {
+  const found = readFileSync(new URL(`engine-${version}.jsonl`, dir), 'utf8')
+    .trim()
+    .split('\n')
+    .flatMap((line) => (JSON.parse((JSON.parse(line) as Golden).outcome) as DecisionOutcome).reasons)
+  const known = Object.keys(reasons).filter((reason) => !notYet.get(version)?.includes(reason as Reason))
+  expect(new Set(found)).toEqual(new Set(known))
 })
 
 describe.each([...engines])('I4: golden decisions of engine version %i come out byte for byte', (version, decide) => {

@@ -87,7 +87,7 @@ function harness(
       calls++
       const call = { model: 'open', maxOutputTokens: 8, signal }
       const answer = await createStandIn().complete(job.request, call)
-      const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [] }
+      const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, earlier: [] }
       return { ...made, kind: 'answered', answer }
     },
     ...more,
@@ -164,18 +164,24 @@ describe("an operator's order", () => {
       { messages: [{ role: 'user', content: 'x' }] },
       { model: 'open', maxOutputTokens: 8, signal: new AbortController().signal },
     )
-    const recall = () => Promise.resolve({ ...made, lost: [], kind: 'answered' as const, answer })
+    const recall = () => Promise.resolve({ ...made, earlier: [], kind: 'answered' as const, answer })
     const { run, orders } = harness(policy(), { recall })
     orders.take(cancel)
     expect(await resultOf(await run())).toMatchObject({ status: 'completed' })
   })
 
   test('I3: a cancelled step is charged for the calls of it whose answers were lost', async () => {
-    const lost = [{ ...made, detail: 'timeout: ' }]
+    const earlier = [{ ...made, ...unknown, detail: 'timeout: ' }]
     const asked: string[] = []
     const withdraw = (_job: unknown, why: string) => {
       asked.push(why)
-      return Promise.resolve({ ...made, callNo: 0, lost, kind: 'cancelled' as const, outcomeUnknown: false as const })
+      return Promise.resolve({
+        ...made,
+        callNo: 0,
+        earlier,
+        kind: 'cancelled' as const,
+        outcomeUnknown: false as const,
+      })
     }
     const { run, orders } = harness(policy(), { withdraw })
     orders.take(cancel)
@@ -197,12 +203,15 @@ describe("an operator's order", () => {
   })
 })
 
+/** What a call whose answer was lost is told as. */
+const unknown = { verdict: 'backend_unavailable' as const, outcomeUnknown: true }
+
 test.each([
   ['where another call followed, one call stays held', 2, [false, true]],
   ['where none did, it gives back what is held', 0, [true, true]],
 ])('I3: of a call that was lost, %s', async (_what, callNo, ends) => {
-  const lost = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, detail: 'lost' }
-  const made = { callNo, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [lost] }
+  const at = { backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs }
+  const made = { ...at, callNo, earlier: [{ ...at, ...unknown, callNo: 1, detail: 'lost' }] }
   const end: CallEnd = { ...made, kind: 'failed', verdict: 'backend_unavailable', detail: 'x', outcomeUnknown: false }
   const { handled } = harness(undefined, { callModel: () => Promise.resolve(end) })
   const { audit = [] } = await handled()
@@ -210,8 +219,37 @@ test.each([
   expect(records.map((record) => record.ends)).toEqual(ends)
 })
 
+test('a call that was turned away is in the audit with where it went, costs nothing, and gives back no bound', async () => {
+  const at = { startedAtMs: nowMs, endedAtMs: nowMs }
+  const away = { verdict: 'backend_overloaded' as const, detail: 'overloaded: HTTP 503', outcomeUnknown: false }
+  const earlier = [
+    { ...at, ...away, callNo: 1, backend: 'busy', region: 'us' },
+    { ...at, ...unknown, callNo: 2, backend: 'cut', region: 'eu', detail: 'cut_off: ' },
+  ]
+  const paid = { ...routed.decision, boundMicroUsd: 700, reservedAtMs: nowMs }
+  const callModel: RoutedStepDeps['callModel'] = async ({ request }, signal) => {
+    const answer = await createStandIn().complete(request, { model: 'open', maxOutputTokens: 8, signal })
+    return { ...at, callNo: 3, backend: 'b', region: 'eu', earlier, kind: 'answered', answer }
+  }
+  const { handled } = harness(undefined, { callModel }, { ...routed, decision: paid })
+  const { records, audit = [] } = await handled()
+  const calls = audit.filter(({ type }) => type === 'attempt')
+  const told = await Promise.all(calls.map(({ body }) => codec.decode('attempt-record', body)))
+  expect(told).toMatchObject([
+    { ends: false, boundMicroUsd: 0, attempt: { callNo: 1, backend: 'busy', region: 'us', ...away, costMicroUsd: 0 } },
+    {
+      ends: false,
+      boundMicroUsd: 700,
+      attempt: { callNo: 2, backend: 'cut', costMicroUsd: 700, outcomeUnknown: true },
+    },
+    { ends: true, boundMicroUsd: 700, attempt: { callNo: 3, backend: 'b', verdict: 'ok' } },
+  ])
+  const result = await codec.decode('step-result', records[0]!.value)
+  expect(result.attempts).toMatchObject([{ callNo: 3, costMicroUsd: 700, outcomeUnknown: true }])
+})
+
 describe('a sealed step', () => {
-  const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, lost: [] }
+  const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: nowMs, endedAtMs: nowMs, earlier: [] }
   const place = { tenantId: 'acme-claims', stepId: 's-1', field: 'answer' } as const
 
   async function sealed(more: Parameters<typeof harness>[1] = {}) {
@@ -279,6 +317,17 @@ describe('a sealed step', () => {
     const { handled, keys, calls } = await sealed({ withdraw })
     keys.erase('acme-claims')
     await expect(handled()).rejects.toMatchObject({ code: 'SHUNT_TEXT_ERASED', retryable: false })
+    expect([asked, calls()]).toEqual([['text_erased'], 0])
+  })
+
+  test('whose key is another one now is not called either, and what was queued is withdrawn', async () => {
+    const asked: string[] = []
+    const withdraw = (_job: unknown, why: string) => {
+      asked.push(why)
+      return Promise.resolve(null)
+    }
+    const { handled, calls } = await sealed({ withdraw, keys: await memoryKeys('acme-claims') })
+    await expect(handled()).rejects.toMatchObject({ code: 'SHUNT_TEXT_UNREADABLE', retryable: false })
     expect([asked, calls()]).toEqual([['text_erased'], 0])
   })
 

@@ -6,7 +6,7 @@ import type { CallEnd, ModelJob } from '#lib/worker/call-end'
 import { isAccepted, judge } from '#lib/worker/judge'
 
 const verification: Policy['verification'] = { minConfidencePpm: 700_000, whenUnverifiable: 'accept' }
-const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: 0, endedAtMs: 0, lost: [] }
+const made = { callNo: 1, backend: 'b', region: 'eu', startedAtMs: 0, endedAtMs: 0, earlier: [] }
 
 async function expected(tier: 'oss' | 'frontier', standIn = false): Promise<Expectations | undefined> {
   let asked: Expectations | undefined

@@ -17,12 +17,12 @@ test('an answer comes out as it went in', () => {
     region: 'eu',
     startedAtMs: 10,
     endedAtMs: 20,
-    lost: [],
+    earlier: [],
     answer: { completion: { id: 'x' }, promptTokens: 3, completionTokens: 2, standIn: false },
   })
 })
 
-test('a call without an end, and one that was cut off, are lost; a 429 cost nothing and is not told', () => {
+test('a call without an end, and one that was cut off, are lost; a 429 cost nothing, and is told', () => {
   const failed = (reason: string) => end({ failure: { reason, message: 'm' } })
   const fields = {
     calls: '4',
@@ -35,9 +35,10 @@ test('a call without an end, and one that was cut off, are lost; a 429 cost noth
     'start:4': '4',
     'end:4': end(),
   }
-  expect(told(fields, {}).lost.map(({ callNo, endedAtMs }) => [callNo, endedAtMs])).toEqual([
-    [1, 99],
-    [2, 20],
+  expect(told(fields, {}).earlier).toMatchObject([
+    { callNo: 1, endedAtMs: 99, verdict: 'backend_unavailable', outcomeUnknown: true },
+    { callNo: 2, endedAtMs: 20, verdict: 'backend_unavailable', outcomeUnknown: true },
+    { callNo: 3, endedAtMs: 20, verdict: 'backend_overloaded', outcomeUnknown: false },
   ])
 })
 
@@ -61,7 +62,7 @@ test.each([
 
 test('an attempt closed at the deadline expired, with the call under way lost', () => {
   const expired = told({ calls: '1', last: '0', 'start:1': '5', closed: 'deadline' })
-  expect(expired).toMatchObject({ kind: 'expired', callNo: 0, lost: [{ callNo: 1 }] })
+  expect(expired).toMatchObject({ kind: 'expired', callNo: 0, earlier: [{ callNo: 1 }] })
 })
 
 test('an attempt that was cancelled between two calls tells of those whose answers are lost', () => {
@@ -71,12 +72,12 @@ test('an attempt that was cancelled between two calls tells of those whose answe
     'start:1': '5',
     'end:1': end({ failure: { reason: 'timeout', message: '' } }),
   }
-  expect(told({ ...fields, closed: 'cancelled' })).toMatchObject({ kind: 'cancelled', lost: [{ callNo: 1 }] })
+  expect(told({ ...fields, closed: 'cancelled' })).toMatchObject({ kind: 'cancelled', earlier: [{ callNo: 1 }] })
 })
 
 test('every call of an attempt whose calls are used up is lost, and so is an answer that came after the end', () => {
   const fields = { calls: '2', last: '0', 'start:1': '5', 'start:2': '6', 'end:2': end(), closed: 'calls_used_up' }
-  expect(told(fields).lost).toMatchObject([{ callNo: 1 }, { callNo: 2, endedAtMs: 20 }])
+  expect(told(fields).earlier).toMatchObject([{ callNo: 1 }, { callNo: 2, endedAtMs: 20 }])
 })
 
 test('job ids hold no colon and are never all digits, and differ by tenant, step, record and attempt', () => {

@@ -46,8 +46,8 @@ test('one that waits in its queue is closed, so that nobody calls for it later',
 
 test('calls that were made are told of, with those whose answers are lost', async () => {
   const made = { state: 'open', calls: '1', 'start:1': '5', 'end:1': failed('timeout') }
-  expect(await harness(made).withdraw('cancelled')).toMatchObject({ kind: 'cancelled', lost: [{ callNo: 1 }] })
-  expect(await harness(made).withdraw('deadline')).toMatchObject({ kind: 'expired', lost: [{ callNo: 1 }] })
+  expect(await harness(made).withdraw('cancelled')).toMatchObject({ kind: 'cancelled', earlier: [{ callNo: 1 }] })
+  expect(await harness(made).withdraw('deadline')).toMatchObject({ kind: 'expired', earlier: [{ callNo: 1 }] })
 })
 
 test('a call under way is waited for, until the deadline and its grace', async () => {
@@ -56,7 +56,10 @@ test('a call under way is waited for, until the deadline and its grace', async (
   await expect(withdraw('cancelled')).rejects.toMatchObject({ name: 'HeldError', retryable: true })
   await expect(harness(calling, 1_099).withdraw('deadline')).rejects.toMatchObject({ name: 'HeldError' })
   expect(closed).toEqual([])
-  expect(await harness(calling, 1_100).withdraw('deadline')).toMatchObject({ kind: 'expired', lost: [{ callNo: 1 }] })
+  expect(await harness(calling, 1_100).withdraw('deadline')).toMatchObject({
+    kind: 'expired',
+    earlier: [{ callNo: 1 }],
+  })
 })
 
 test('an answer that came meanwhile wins', async () => {
@@ -69,5 +72,5 @@ test('one whose text was erased is closed in its queue, and told of where calls 
   expect([await waiting.withdraw('text_erased'), waiting.closed]).toEqual([null, ['text_erased']])
   const made = { state: 'open', calls: '1', 'start:1': '5', 'end:1': failed('timeout') }
   const withdrawn = await harness(made).withdraw('text_erased')
-  expect(withdrawn).toMatchObject({ kind: 'failed', verdict: 'cancelled', lost: [{ callNo: 1 }] })
+  expect(withdrawn).toMatchObject({ kind: 'failed', verdict: 'cancelled', earlier: [{ callNo: 1 }] })
 })

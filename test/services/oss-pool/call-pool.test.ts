@@ -71,9 +71,17 @@ const wantedOf = ({ model, routed, permits }: ModelJob): Wanted => ({
 })
 
 test('after a failure the other backend is called at once', async () => {
-  const { calls, pauses } = await harness().run()
+  const { call, calls } = harness()
+  const { backend, earlier } = await call()
   expect(new Set(calls)).toEqual(new Set(['a', 'b']))
-  expect(pauses).toBe(0)
+  expect(vi.mocked(sleep).mock.calls).toEqual([])
+  // Each has had the prompt, and the audit is to name it.
+  expect([...earlier.map((each) => each.backend), backend]).toEqual(calls)
+  const away = { verdict: 'backend_unavailable', detail: 'server_error: HTTP 500', outcomeUnknown: false, region: 'eu' }
+  expect(earlier).toMatchObject([
+    { ...away, callNo: 1 },
+    { ...away, callNo: 2 },
+  ])
 })
 
 test('a slot that comes after the deadline, before its timer fires, is given back unused', async () => {
@@ -107,7 +115,7 @@ test('and where the step may not go to the other', async () => {
 
 test('an order is followed right before the call, and the slot is free again, also of a backend on trial', async () => {
   const cancelled = harness(null, 'cancelled')
-  expect(await cancelled.call()).toMatchObject({ kind: 'cancelled', callNo: 0, lost: [] })
+  expect(await cancelled.call()).toMatchObject({ kind: 'cancelled', callNo: 0, earlier: [] })
   const paused = harness('b', 'paused', 'paused')
   for (let i = 0; i < 9; i++) paused.pool.backends()[0]!.health.failed(0)
   paused.pool.backends()[0]!.health.probed(true)
