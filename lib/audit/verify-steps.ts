@@ -130,21 +130,29 @@ function ofDecisions({ decisions, requeues }: StepRows, end: Of<'outcome' | 'res
   const byAttempt = Map.groupBy(decisions, ({ attempt }) => attempt)
   const decidedToEnd = end.status === 'refused' || (end.status === 'expired' && end.attempts === 0)
   const expected = end.status === 'completed' ? Math.max(1, end.attempts) : end.attempts + (decidedToEnd ? 1 : 0)
-  for (let attempt = 1; attempt <= expected; attempt += 1)
-    if (!byAttempt.has(attempt)) problems.push(['decision_missing', end, `has no decision of attempt ${attempt}`])
+  const missing = firstMissing(byAttempt, expected)
+  if (missing !== null) problems.push(['decision_missing', end, `has no decision of attempt ${missing}`])
   for (const [attempt, rows] of byAttempt)
     if (rows.length > 1 + requeues)
       problems.push(['decision_repeated', rows[1]!, `was decided ${rows.length} times for attempt ${attempt}`])
   return problems
 }
 
-/** Each attempt that the end counts has its record, none is there twice, and their costs add up to the step's. */
+/**
+ * Each attempt that the end counts has its records, one for each of its calls from 1 on; none is there twice, and their costs
+ * add up to the step's.
+ */
 function ofCalls(calls: StepRows['calls'], end: Of<'outcome' | 'result'>): Problem[] {
   const problems: Problem[] = []
-  const attempts = new Set(calls.map(({ attempt }) => attempt))
   const seen = new Set<string>()
-  for (let attempt = 1; attempt <= Math.max(end.attempts, end.status === 'completed' ? 1 : 0); attempt += 1)
-    if (!attempts.has(attempt)) problems.push(['attempt_missing', end, `has no record of attempt ${attempt}`])
+  const byAttempt = Map.groupBy(calls, ({ attempt }) => attempt)
+  const missing = firstMissing(byAttempt, Math.max(end.attempts, end.status === 'completed' ? 1 : 0))
+  if (missing !== null) problems.push(['attempt_missing', end, `has no record of attempt ${missing}`])
+  for (const [attempt, rows] of byAttempt) {
+    const numbers = new Set(rows.map(({ callNo }) => callNo))
+    const call = firstMissing(numbers, Math.max(...numbers))
+    if (call !== null) problems.push(['attempt_missing', rows[0]!, `has no record of attempt ${attempt} call ${call}`])
+  }
   for (const row of calls) {
     const call = `attempt ${row.attempt} call ${row.callNo}`
     if (seen.has(call)) problems.push(['attempt_repeated', row, `has ${call} twice`])
@@ -156,6 +164,12 @@ function ofCalls(calls: StepRows['calls'], end: Of<'outcome' | 'result'>): Probl
   if (cost !== end.costMicroUsd)
     problems.push(['cost_differs', end, `cost ${end.costMicroUsd} micro-USD, and its attempts ${cost}`])
   return problems
+}
+
+/** Of the numbers from 1 to `last`; a record may claim any number, so that not all of them are counted through. */
+function firstMissing(numbers: { has(number: number): boolean }, last: number): number | null {
+  for (let number = 1; number <= last; number += 1) if (!numbers.has(number)) return number
+  return null
 }
 
 function toldOf({ status, code, attempts, costMicroUsd, finishedAtMs }: Of<'outcome' | 'result'>): string {

@@ -85,6 +85,16 @@ describe('steps', () => {
       ],
       [result(0, { costMicroUsd: 0 })],
     ],
+    [
+      'no record of a call before the last one',
+      'attempt_missing',
+      [
+        [0, decision(0)],
+        [0, attempt(0, 1, { callNo: 2_000_000_000 })],
+        [0, end(0)],
+      ],
+      [result(0)],
+    ],
     ['an attempt twice', 'attempt_repeated', [[0, attempt(0, 1, { costMicroUsd: 0 })], ...whole(0)], [result(0)]],
     [
       'costs that do not add up',
