@@ -92,7 +92,7 @@ export const verdicts = {
   },
   cancelled: {
     transient: false,
-    meaning: 'An operator cancelled the step after a call whose answer was lost. Nothing more was sent.',
+    meaning: 'An operator cancelled the step after a call that brought no answer. Nothing more was sent.',
   },
 } as const satisfies Record<string, VerdictInfo>
 
