@@ -267,7 +267,7 @@ export interface DecisionRecord {
   stepId: string
   taskId: string
   origin: StepOrigin
-  /** sha256 of the step's record as published. */
+  /** sha256 of the record that was decided: the step's as published, or the RoutedStep by which it came back. */
   contentHash: Buffer
   attempt: number
   engineVersion: number
@@ -299,7 +299,7 @@ export interface AttemptRecord {
   answerHash: Buffer | null
   /** Where the step's own record lies: another record may bear the same stepId once the dedupe window is over. */
   origin: StepOrigin | null
-  /** False for an earlier call of the attempt, whose outcome is unknown, where another call followed. */
+  /** False for a call of the attempt that brought no answer, where another record of the attempt follows. */
   ends: boolean
   /** What the ledger held for one call of the attempt. */
   boundMicroUsd: number
