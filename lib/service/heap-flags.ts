@@ -8,12 +8,13 @@ import { setFlagsFromString } from 'node:v8'
  * for helper threads to be given one took 5 to 14 ms each time.
  *
  * @param semiSpaceMb half of the young generation
+ * @param growingPercent how much the old generation may grow before it is collected again
  */
-export function keepHeapSmall(semiSpaceMb: number): void {
+export function keepHeapSmall(semiSpaceMb: number, growingPercent = 30): void {
   const flags = [
     `--max-semi-space-size=${semiSpaceMb}`,
     '--semi-space-growth-factor=1',
-    '--heap-growing-percent=30',
+    `--heap-growing-percent=${growingPercent}`,
     '--no-parallel-scavenge',
   ]
   for (const flag of flags) setFlagsFromString(flag)

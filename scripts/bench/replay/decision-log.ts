@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Producer } from 'kafkajs'
 import { createChain } from '#lib/audit/chain'
 import { attemptDraft, decisionDraft, outcomeDraft, sha256 } from '#lib/audit/records'
@@ -28,10 +28,13 @@ import { sampledPolicies, sampledSteps } from './sampled-steps.ts'
 
 export const partitions = 4
 
-/** By partition of agent.audit: where the records of the first so many decisions end. */
+/** Where the records of the first so many decisions end. */
 export interface LogEnd {
   decisions: number
+  /** By partition of agent.audit. */
   offsets: ReadonlyMap<number, number>
+  /** Between the last of them and the first of the others, epoch ms. */
+  atMs: number
 }
 
 export interface DecisionLog {
@@ -116,7 +119,10 @@ export async function writeDecisionLog(stack: BenchStack): Promise<DecisionLog> 
 
   async function endNow(count: number): Promise<LogEnd> {
     const offsets = await admin.fetchTopicOffsets(topic('agent.audit'))
-    return { decisions: count, offsets: new Map(offsets.map(({ partition, high }) => [partition, Number(high)])) }
+    await sleep(2)
+    const atMs = Date.now()
+    await sleep(2)
+    return { decisions: count, atMs, offsets: new Map(offsets.map(({ partition, high }) => [partition, Number(high)])) }
   }
 }
 

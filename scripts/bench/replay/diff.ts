@@ -58,7 +58,7 @@ export async function diffScores(bench: ReplayBench): Promise<Figure[]> {
   ]
 }
 
-/** Decisions up to there, what came of them looked for after the first one; null: the whole log, read once. */
+/** Decisions up to there, with what came of them by then; null: the whole log. */
 async function diffUntil(
   { env }: Pick<ReplayBench, 'env'>,
   end: LogEnd | null,
@@ -70,7 +70,7 @@ async function diffUntil(
     for (const [from, to] of Object.entries(changes)) text = text.replace(from, to)
     const policy = join(dir, 'policy.yaml')
     writeFileSync(policy, text)
-    const range = [...(end?.offsets ?? [])].flatMap(([partition, until]) => ['--offsets', `${partition}:0-${until}`])
+    const range = end === null ? [] : ['--until', new Date(end.atMs).toISOString()]
     return await measureCommand<DiffReport>(env, ['replay', 'diff', '--policy', policy, ...range])
   } finally {
     rmSync(dir, { recursive: true, force: true })
