@@ -6,6 +6,7 @@ import { exportRange } from '#lib/audit/export/export-range'
 import { manifestName, readManifest, type Manifest } from '#lib/audit/export/manifest'
 import { gapsBetween, rangeAfter } from '#lib/audit/export/succession'
 import { writeExport } from '#lib/audit/export/write-export'
+import { keepHeapSmall } from '#lib/service/heap-flags'
 import { openSource } from '../audit-source.ts'
 import { connectionOf, type AddCommand } from '../context.ts'
 import { formatTable, plural, printable, writeJson, writeLines } from '../output.ts'
@@ -37,6 +38,8 @@ export const addAuditExportCommand: AddCommand = (audit, run) => {
         const nowMs = Date.now()
         const { config, kafka } = connectionOf(context)
         await using source = await openSource(context)
+        // Rows are held until their group is written.
+        keepHeapSmall(2)
         const earlier = after === undefined ? null : await readManifest(after)
         const times = timesOf({ since, until }, nowMs)
         const range = await exportRange({ kafka }, config.namespace, times)

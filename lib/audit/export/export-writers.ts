@@ -12,7 +12,7 @@ import {
 } from './tables.ts'
 
 /** Row groups of all tables that wait for the disk: with many partitions each one's must be smaller. */
-const maxHeldBytes = 64 * 1024 * 1024
+const maxHeldBytes = 24 * 1024 * 1024
 
 export interface ExportWritersOptions {
   dir: string

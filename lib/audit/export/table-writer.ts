@@ -4,10 +4,12 @@ import type { Column } from './columns.ts'
 import { createParquetFile, type ExportFile, type ParquetFile } from './parquet-file.ts'
 
 /** Rows of one row group: what is held in memory, on writing and on reading. */
-const maxGroupRows = 4_000
-const maxGroupBytes = 8 * 1024 * 1024
+const maxGroupRows = 2_000
+const maxGroupBytes = 4 * 1024 * 1024
 /** A file is closed, and the next begun, once it is larger. */
 const maxFileBytes = 256 * 1024 * 1024
+/** Or has so many: what its footer tells of each column of each group is held as long as the file is open. */
+const maxFileGroups = 100
 
 export interface TableOptions<Row> {
   /** The export's directory. */
@@ -38,15 +40,15 @@ export interface TableWriter<Row> {
 export function createTableWriter<Row>(options: TableOptions<Row>): TableWriter<Row> {
   const { dir, table, prefix = '', columns, createdBy } = options
   const files: ExportFile[] = []
-  let open: { file: ParquetFile; path: string } | null = null
+  let open: { file: ParquetFile; path: string; groups: number } | null = null
   let values: unknown[][] = columns.map(() => [])
   let rows = 0
   let held = 0
 
-  async function begin(): Promise<{ file: ParquetFile; path: string }> {
+  async function begin(): Promise<NonNullable<typeof open>> {
     const path = `${table}/${prefix}${String(files.length).padStart(8, '0')}.parquet`
     await mkdir(join(dir, table), { recursive: true })
-    return { file: await createParquetFile(join(dir, path), columns, createdBy), path }
+    return { file: await createParquetFile(join(dir, path), columns, createdBy), path, groups: 0 }
   }
 
   async function end(): Promise<void> {
@@ -64,7 +66,8 @@ export function createTableWriter<Row>(options: TableOptions<Row>): TableWriter<
     rows = 0
     held = 0
     await open.file.writeGroup(group)
-    if (open.file.bytes() >= (options.maxFileBytes ?? maxFileBytes)) await end()
+    open.groups += 1
+    if (open.groups >= maxFileGroups || open.file.bytes() >= (options.maxFileBytes ?? maxFileBytes)) await end()
   }
 
   return {
