@@ -1,8 +1,8 @@
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { createStepJoin, stepKey } from '#lib/audit/step-join'
 
 const keyOf = (step: number) => stepKey('tenant', `step-${step}`, { topic: 'agent.steps', partition: 0, offset: step })
@@ -50,11 +50,13 @@ test('rows of 64 KiB less one byte are taken', () => {
 })
 
 test('its files are readable by the owner alone, and gone with it', () => {
-  const before = new Set(readdirSync(tmpdir()))
-  const own = () => readdirSync(tmpdir()).filter((name) => name.startsWith('shunt-join-') && !before.has(name))
+  const place = mkdtempSync(join(tmpdir(), 'shunt-join-test-'))
+  onTestFinished(() => rmSync(place, { recursive: true }))
+  vi.stubEnv('TMPDIR', place)
   const steps = createStepJoin()
+  vi.unstubAllEnvs()
   for (let i = 0; i < 1_000; i += 1) steps.append(keyOf(1), Buffer.alloc(100))
-  const [dir] = own().map((name) => join(tmpdir(), name))
+  const [dir] = readdirSync(place).map((name) => join(place, name))
   expect(statSync(dir!).mode & 0o777).toBe(0o700)
   const files = readdirSync(dir!)
   expect(files.length).toBeGreaterThan(0)
