@@ -8,6 +8,7 @@ import type { CallOutcome } from './process-call.ts'
 /** A queue of BullMQ with the worker of this process. Jobs hold ids alone, and leave nothing behind when they end. */
 export interface JobQueue {
   add(jobId: string, ids: QueuedIds): Promise<void>
+  /** Whether it waits or runs: false of what only a part is left of, which is removed. */
   has(jobId: string): Promise<boolean>
   /** Jobs that wait or run, in all replicas; null while Redis does not say. */
   length(): Promise<number | null>
@@ -78,7 +79,11 @@ export function openJobQueue(deps: JobQueueDeps, options: JobQueueOptions): JobQ
     },
     async has(jobId) {
       try {
-        return (await queue.getJob(jobId)) !== undefined
+        const job = await queue.getJob(jobId)
+        if (job === undefined) return false
+        if ((await job.getState()) !== 'unknown') return true
+        // In no list, which Redis has lost: nobody runs it, and another of its id would not be added beside it.
+        return (await queue.remove(jobId)) === 0
       } catch (error) {
         throw redisError(error)
       }
