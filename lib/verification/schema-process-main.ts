@@ -11,9 +11,9 @@ export interface CheckTask {
 export type ProcessMessage = 'ready' | SchemaVerdict
 
 // The process that schema-process.ts starts. A check may never end, so that it must be ended from outside: by its parent,
-// or where that has died too, by a thread that is not held up.
-const watchParent =
-  'const parent = process.ppid; setInterval(() => process.ppid === parent || process.kill(process.pid, "SIGKILL"), 1_000)'
+// or where that has died too, by a thread that is not held up. Who the parent is the thread is told: it may begin late, when
+// that has died already.
+const watchParent = `setInterval(() => process.ppid === ${process.ppid} || process.kill(process.pid, "SIGKILL"), 1_000)`
 // oxlint-disable-next-line no-new
 new Worker(watchParent, { eval: true }).unref()
 

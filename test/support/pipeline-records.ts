@@ -136,7 +136,9 @@ export async function openRecords(options: {
           await reader.caughtUp()
           const now = total()
           busy = await busyLanes()
-          const idle = busy.length === 0 && now === before
+          // What was committed between the two looks shows in a third.
+          await reader.caughtUp()
+          const idle = busy.length === 0 && now === before && now === total()
           before = now
           return idle
         },
