@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { DiffReport } from '#lib/replay/diff/diff-policies'
 import type { Figure } from '../figures.ts'
 import type { LogEnd } from './decision-log.ts'
-import { measureCommand, type Measured } from './measured-command.ts'
+import { measureCommand, memoryFigures, type Measured } from './measured-command.ts'
 import type { ReplayBench } from './replay-bench.ts'
 
 /** `shunt replay diff` over 200,000 and over a million decisions: a policy that escalates sooner, and caps every task. */
@@ -23,20 +23,7 @@ export async function diff(bench: ReplayBench): Promise<Figure[]> {
       target: { atLeast: 20_000 },
       note: `${decisions} decisions, ${moved.tier + moved.model} moved, in ${large.cpuSeconds.toFixed(1)} s of processor time, ${large.wallSeconds.toFixed(1)} s by the clock`,
     },
-    {
-      name: 'memory of a diff of a million decisions',
-      key: 'diffMaxRssMb',
-      value: large.maxRssMb,
-      unit: 'MB',
-      target: { atMost: 300 },
-    },
-    {
-      name: 'that memory, of the one of 200,000 decisions',
-      value: large.maxRssMb / small.maxRssMb,
-      unit: 'times',
-      target: { atMost: 1.1 },
-      note: `${small.maxRssMb.toFixed(0)} and ${large.maxRssMb.toFixed(0)} MB`,
-    },
+    ...memoryFigures({ name: 'memory of a diff of a million decisions', key: 'diffMaxRssMb' }, small, large),
   ]
 }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { repositoryDir } from '../../../cli/stack/paths.ts'
+import type { Figure } from '../figures.ts'
 
 /** What a command printed, and what it took. */
 export interface Measured<T> {
@@ -41,4 +42,22 @@ export async function measureCommand<T>(
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
+}
+
+/** Memory of a command over a million decisions, and how it grew from 200,000. */
+export function memoryFigures(
+  named: Pick<Figure, 'name' | 'key'>,
+  small: Pick<Measured<unknown>, 'maxRssMb'>,
+  large: Pick<Measured<unknown>, 'maxRssMb'>,
+): Figure[] {
+  return [
+    { ...named, value: large.maxRssMb, unit: 'MB', target: { atMost: 300 } },
+    {
+      name: 'that memory, of the one of 200,000 decisions',
+      value: large.maxRssMb / small.maxRssMb,
+      unit: 'times',
+      target: { atMost: 1.1 },
+      note: `${small.maxRssMb.toFixed(0)} and ${large.maxRssMb.toFixed(0)} MB`,
+    },
+  ]
 }

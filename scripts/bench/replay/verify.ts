@@ -1,7 +1,7 @@
 import type { VerifySummary } from '../../../cli/verify-summary.ts'
 import type { Figure } from '../figures.ts'
 import type { LogEnd } from './decision-log.ts'
-import { measureCommand, type Measured } from './measured-command.ts'
+import { measureCommand, memoryFigures, type Measured } from './measured-command.ts'
 import type { ReplayBench } from './replay-bench.ts'
 
 /** `shunt replay verify` over 200,000 and over a million decisions. */
@@ -26,20 +26,7 @@ export async function verify(bench: ReplayBench): Promise<Figure[]> {
       unit: 'decisions',
       target: { atMost: 0 },
     },
-    {
-      name: 'memory of a million decisions',
-      key: 'verifyMaxRssMb',
-      value: large.maxRssMb,
-      unit: 'MB',
-      target: { atMost: 300 },
-    },
-    {
-      name: 'that memory, of the one of 200,000 decisions',
-      value: large.maxRssMb / small.maxRssMb,
-      unit: 'times',
-      target: { atMost: 1.1 },
-      note: `${small.maxRssMb.toFixed(0)} and ${large.maxRssMb.toFixed(0)} MB`,
-    },
+    ...memoryFigures({ name: 'memory of a million decisions', key: 'verifyMaxRssMb' }, small, large),
   ]
 }
 
